@@ -1,0 +1,43 @@
+"""The command line: `recommendr`.
+
+Heavy libraries are imported inside the commands that need them, so that ``recommendr --help`` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dashboard.cli import evaluation, index, recommendation, workspaces
+from dashboard.cli.group import ErrorGroup
+
+app = typer.Typer(
+    name="recommendr",
+    cls=ErrorGroup,
+    help="Recommend films, and show the exact reason for every place.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", metavar="DIR", help="Workspace folder [RECOMMENDR_HOME, else ./var]."),
+    ] = None,
+    debug: Annotated[  # noqa: ARG001 - taken from the arguments by ErrorGroup, named here for the help
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Recommend films, and show the exact reason for every place."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+workspaces.register(app)
+recommendation.register(app)
+evaluation.register(app)
+app.add_typer(index.app, name="index")

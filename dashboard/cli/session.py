@@ -1,0 +1,71 @@
+"""What a command works in: the settings, the log with its transaction id, the opened recommender."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workspace.errors import InvalidValueError, StateError
+
+if TYPE_CHECKING:
+    from recommender.engine import Recommender
+    from workspace.settings import Settings
+
+
+@contextmanager
+def workspace(home: Path | None, *, create: bool = False) -> Iterator["Settings"]:
+    """Open the workspace folder: settings read, logging on, one transaction id for the whole command.
+
+    Args:
+        home: The folder; None takes it from the settings.
+        create: Whether the folder may be made when it does not exist.
+
+    Raises:
+        StateError: When there is no such folder, or a file bears its name.
+    """
+    from workspace import logs
+    from workspace.paths import Paths
+    from workspace.settings import load_settings
+
+    settings = load_settings(home)
+    if settings.home.exists() and not settings.home.is_dir():
+        raise StateError(f"{settings.home} is a file", "the workspace must be a folder", "choose another --home")
+    # A mistyped --home must not leave an empty workspace behind.
+    if not create and not settings.home.is_dir():
+        raise StateError(f"there is no workspace at {settings.home}", hint=f"run `recommendr init --home {settings.home}`")
+    paths = Paths(settings.home).ensure()
+    logs.configure(paths, settings.log_level)
+    with logs.transaction():
+        yield settings
+
+
+@contextmanager
+def open_recommender(home: Path | None) -> Iterator["Recommender"]:
+    """Open the recommender over the current catalogue and index.
+
+    Raises:
+        StateError: When nothing is imported or built yet.
+    """
+    with workspace(home) as settings:
+        from recommender.engine import Recommender
+
+        yield Recommender.open(settings)
+
+
+def parse_day(text: str | None) -> dt.date | None:
+    """Read a day.
+
+    Raises:
+        InvalidValueError: When the text is no date.
+
+    Example:
+        >>> parse_day("2016-05-01")
+        datetime.date(2016, 5, 1)
+    """
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidValueError(f"--on == {text!r}", "must be a day of the calendar", "write it as 2016-05-01") from error
