@@ -65,17 +65,16 @@ def why_not(document: Document) -> RenderableType:
 
 
 def replay(document: Document) -> RenderableType:
-    """Draw whether the slate came out the same, film by film."""
+    """Draw whether the slate came out the same, and the films as they came out now."""
     same = document["identical"]
     verdict = Text("identical, bit for bit", style="green") if same else Text("not identical", style="red")
-    again = {item["rank"]: item for item in document.get("again", ())}
-    films = _table("#", "then", "score then", "again", "score again", right=("#", "score then", "score again"))
-    for item in document.get("slate", {}).get("items", ()):
-        now = again.get(item["rank"])
-        now_texts = ("-", "-") if now is None else (now["title"], repr(now["score"]))
-        films.add_row(*_texts(item["rank"], item["title"], repr(item["score"]), *now_texts))
-    differences = [_text(f"- {difference}", style="red") for difference in document.get("differences", ())]
-    return Group(_facts([("slate", document.get("slate_id"))]), verdict, films, *differences)
+    films = _table("#", "film", "title", "score", right=("#", "score"))
+    for item in document["items"]:
+        # The whole float: what is claimed is equality to the last bit.
+        films.add_row(*_texts(item["rank"], item["film_id"], item["title"], repr(item["score"])))
+    differences = [_text(f"- {difference}", style="red") for difference in document["differences"]]
+    head = [("slate", document["slate_id"]), ("index", document.get("index_version"))]
+    return Group(_facts(head), verdict, films, *differences)
 
 
 def versions(document: Document) -> RenderableType:
