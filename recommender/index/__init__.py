@@ -1,0 +1,32 @@
+"""Immutable index versions and exact search in them, on rows and column ranges; of films it knows nothing."""
+
+from recommender.index.manifest import Manifest
+from recommender.index.search import Hits, IndexVersion
+from recommender.index.shelf import (
+    Problem,
+    broken_versions,
+    current_version,
+    list_versions,
+    previous_version,
+    rollback,
+    switch,
+    verify,
+)
+from recommender.index.version import open_version, write_delta, write_version
+
+__all__ = [
+    "Hits",
+    "IndexVersion",
+    "Manifest",
+    "Problem",
+    "broken_versions",
+    "current_version",
+    "list_versions",
+    "open_version",
+    "previous_version",
+    "rollback",
+    "switch",
+    "verify",
+    "write_delta",
+    "write_version",
+]
