@@ -41,8 +41,12 @@ def check_scalar(
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InvalidValueError(f"{name} == {value!r}", "must be a finite number", hint)
-    for limit, holds, sign in ((gt, gt is None or value > gt, ">"), (ge, ge is None or value >= ge, ">="),
-                               (lt, lt is None or value < lt, "<"), (le, le is None or value <= le, "<=")):
+    for limit, holds, sign in (
+        (gt, gt is None or value > gt, ">"),
+        (ge, ge is None or value >= ge, ">="),
+        (lt, lt is None or value < lt, "<"),
+        (le, le is None or value <= le, "<="),
+    ):
         if not holds:
             raise InvalidValueError(f"{name} == {value}", f"must be {sign} {limit:g}", hint)
     return value

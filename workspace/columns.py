@@ -36,12 +36,46 @@ class Film:
     PROVIDER: Final = "provider"
     UPDATED_AT: Final = "updated_at"
 
-    LISTS: Final = (GENRES, KEYWORDS, CAST, DIRECTORS, WRITERS, STUDIOS, COUNTRIES, LANGUAGES,
-                    AVAILABLE_REGIONS, BLOCKED_REGIONS)
+    LISTS: Final = (
+        GENRES,
+        KEYWORDS,
+        CAST,
+        DIRECTORS,
+        WRITERS,
+        STUDIOS,
+        COUNTRIES,
+        LANGUAGES,
+        AVAILABLE_REGIONS,
+        BLOCKED_REGIONS,
+    )
     TEXTS: Final = (TITLE, ORIGINAL_TITLE, SYNOPSIS, TAGLINE, COLLECTION, AGE_RATING, PROVIDER)
-    ALL: Final = (ID, TITLE, ORIGINAL_TITLE, SYNOPSIS, TAGLINE, RELEASE_DATE, GENRES, KEYWORDS, CAST, DIRECTORS,
-                  WRITERS, STUDIOS, COUNTRIES, LANGUAGES, COLLECTION, RUNTIME_MIN, AGE_RATING, MINIMUM_AGE,
-                  POPULARITY, VOTE_AVERAGE, VOTE_COUNT, AVAILABLE_REGIONS, BLOCKED_REGIONS, PROVIDER, UPDATED_AT)
+    ALL: Final = (
+        ID,
+        TITLE,
+        ORIGINAL_TITLE,
+        SYNOPSIS,
+        TAGLINE,
+        RELEASE_DATE,
+        GENRES,
+        KEYWORDS,
+        CAST,
+        DIRECTORS,
+        WRITERS,
+        STUDIOS,
+        COUNTRIES,
+        LANGUAGES,
+        COLLECTION,
+        RUNTIME_MIN,
+        AGE_RATING,
+        MINIMUM_AGE,
+        POPULARITY,
+        VOTE_AVERAGE,
+        VOTE_COUNT,
+        AVAILABLE_REGIONS,
+        BLOCKED_REGIONS,
+        PROVIDER,
+        UPDATED_AT,
+    )
 
 
 class User:

@@ -43,7 +43,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         try:
             _write_all(descriptor, content)
             os.fsync(descriptor)
-            os.replace(temporary, path)
+            temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -104,7 +104,7 @@ def publish_folder(final: Path) -> Iterator[Path]:
         with _refusals_named(final):
             _fsync_tree(temporary)
             try:
-                os.rename(temporary, final)
+                temporary.rename(final)
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise _already_published(final) from error

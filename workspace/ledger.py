@@ -134,7 +134,7 @@ class Ledger:
         Raises:
             InvalidValueError: When a name is empty or the details are not JSON.
         """
-        record = {
+        record: dict[str, Any] = {
             "actor": _checked_name(actor, "actor"),
             "action": _checked_name(action, "action"),
             "subject": _checked_name(subject, "subject"),

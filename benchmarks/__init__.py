@@ -1,0 +1,1 @@
+"""Measurements of speed and precision, to be run by hand; each module says what it measured."""

@@ -1,0 +1,1 @@
+"""The composed console: app, command line, access, theme, figures and components over the domain packages."""

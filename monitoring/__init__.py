@@ -1,0 +1,1 @@
+"""Goals, drift, alerts and reliability of the running recommender, market by market."""

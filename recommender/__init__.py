@@ -1,0 +1,1 @@
+"""From films and interactions to slates that can be explained, replayed and evaluated."""

@@ -1,0 +1,1 @@
+"""Users, events and system metrics: how they arrive, where they rest and how they are asked."""
