@@ -23,6 +23,7 @@ CONTENT: Final = tuple(
 )  # fmt: skip
 _FILM_HASH_HEX: Final = 32
 _SNAPSHOT_HEX: Final = 12
+_INT64_DIGITS: Final = 18
 
 
 def natural_order(ids: pd.Series) -> npt.NDArray[np.int64]:
@@ -39,7 +40,8 @@ def natural_order(ids: pd.Series) -> npt.NDArray[np.int64]:
         [2, 1, 0]
     """
     text = ids.to_numpy(dtype=object)
-    is_number = np.fromiter((t.isascii() and t.isdigit() and len(t) < 19 for t in text), dtype=bool, count=len(text))
+    numeric = (t.isascii() and t.isdigit() and len(t) <= _INT64_DIGITS for t in text)
+    is_number = np.fromiter(numeric, dtype=bool, count=len(text))
     number = np.fromiter((int(t) if n else 0 for t, n in zip(text, is_number, strict=True)), np.int64, len(text))
     return np.lexsort((text.astype(str), number, ~is_number)).astype(np.int64)
 
@@ -84,7 +86,7 @@ def _canonical(row: tuple[object, ...]) -> bytes:
 
 
 def _microseconds(moments: pd.Series) -> npt.NDArray[np.int64]:
-    return moments.astype("int64").to_numpy()
+    return np.asarray(moments.astype("int64"), dtype=np.int64)
 
 
 def _plain(cells: pd.Series, cell: Cell) -> list[object]:
@@ -93,4 +95,4 @@ def _plain(cells: pd.Series, cell: Cell) -> list[object]:
                 for value, known in zip(_microseconds(cells).tolist(), cells.notna(), strict=True)]  # fmt: skip
     if cell is Cell.NUMBER:
         return [value if value == value else None for value in cells.tolist()]  # noqa: PLR0124 - NaN
-    return cells.tolist()
+    return list(cells)

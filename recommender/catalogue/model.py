@@ -111,27 +111,27 @@ class Catalogue:
         return self.films.iloc[list(dict.fromkeys(rows))[:limit]]
 
     def _rows(self, column: str, frame: pd.DataFrame) -> dict[str, int]:
-        rows = self._lookup.get(column)
+        rows: dict[str, int] | None = self._lookup.get(column)
         if rows is None:
             rows = self._lookup[column] = {key: row for row, key in enumerate(frame[column])}
-        return rows  # type: ignore[no-any-return]
+        return rows
 
     def _spans(self) -> dict[str, tuple[int, int]]:
-        spans = self._lookup.get("spans")
+        spans: dict[str, tuple[int, int]] | None = self._lookup.get("spans")
         if spans is None:
             users = self.interactions[Interaction.USER].to_numpy(dtype=object)
             starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.empty(0, np.int64)
             stops = np.r_[starts[1:], len(users)]
             pairs = zip(starts.tolist(), stops.tolist(), strict=True) if len(users) else ()
             spans = self._lookup["spans"] = {users[start]: (start, stop) for start, stop in pairs}
-        return spans  # type: ignore[no-any-return]
+        return spans
 
     def _folded_titles(self) -> list[tuple[str, ...]]:
-        titles = self._lookup.get("titles")
+        titles: list[tuple[str, ...]] | None = self._lookup.get("titles")
         if titles is None:
             pairs = zip(self.films[Film.TITLE], self.films[Film.ORIGINAL_TITLE], strict=True)
             titles = self._lookup["titles"] = [tuple(folded(t) for t in dict.fromkeys(pair) if t) for pair in pairs]
-        return titles  # type: ignore[no-any-return]
+        return titles
 
     def _close_films(self, film_id: str) -> str:
         found = self.search_titles(str(film_id)[:100], _CLOSE)
@@ -218,7 +218,7 @@ def _ordered(interactions: pd.DataFrame, films: pd.DataFrame, users: pd.DataFram
 
 
 def _positions(ids: pd.Series, known: pd.Series, noun: str) -> np.ndarray[Any, Any]:
-    positions = pd.Index(known).get_indexer(ids)
+    positions = np.asarray(pd.Index(known).get_indexer(ids))
     if (positions < 0).any():
         unknown = ids[positions < 0].unique()
         raise SchemaError(

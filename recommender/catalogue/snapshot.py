@@ -6,10 +6,10 @@ in between, the last good snapshot is still the current one, and the next save f
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -247,7 +247,7 @@ def _lists(column: pa.ChunkedArray) -> pd.Series:
         values = words[encoded.indices.to_numpy()].tolist()
         offsets = chunk.offsets.to_numpy()
         bounds = (offsets - offsets[0]).tolist()
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, stop in pairwise(bounds):
             result[row] = values[start:stop]
             row += 1
     return pd.Series(result, dtype=object)
@@ -264,7 +264,7 @@ def _intact(folder: Path) -> bool:
 def _set_aside(folder: Path) -> None:
     """Take a damaged snapshot out of the way by one rename; killed after it, the next sweep removes the rest."""
     hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
-    os.rename(folder, hidden)
+    folder.rename(hidden)
     shutil.rmtree(hidden, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS: Final = 200
 
 
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the text fit to be shown on one line, and what had to be done to it.
+    r"""Return the text fit to be shown on one line, and what had to be done to it.
 
     White space of any kind becomes single spaces and the form is NFC; neither counts as a repair.
 
@@ -35,7 +35,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         The clean text, and a reason for each kind of removal.
 
     Example:
-        >>> clean_text("<b>Up</b>\\u202e now")
+        >>> clean_text("<b>Up</b>\u202e now")
         ('<b>Up</b> now', ('bidirectional marks removed',))
     """
     reasons = []

@@ -1,4 +1,4 @@
-"""TMDB and OMDb film tables: found, joined to the films of ``movies.csv``, merged where several rows tell of one film."""
+"""TMDB and OMDb film tables: joined to the films of ``movies.csv``, rows about the same film merged."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, Final
 
 from recommender.catalogue import QuarantineLog
+from recommender.catalogue.tables import Table
 from recommender.catalogue.texts import folded
 from recommender.movielens.cells import parse_age_rating, parse_date, parse_id, parse_list, parse_number
-from recommender.movielens.tables import Table
 from workspace.columns import Film
 
 MOVIE_ID: Final = "movieId"

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from recommender.catalogue import QuarantineLog
+from recommender.catalogue.tables import Table
 from recommender.movielens.cells import NO_GENRES, parse_id, parse_list, parse_title
 from recommender.movielens.details import IMDB_ID, MOVIE_ID, TMDB_ID, Details, Links
-from recommender.movielens.tables import Table
 from workspace.columns import Film
 
 TITLE: Final = "title"

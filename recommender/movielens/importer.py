@@ -7,6 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from recommender.catalogue import Catalogue, QuarantineLog, build_catalogue
+from recommender.catalogue.tables import Progress, Table, read_table
 from recommender.movielens.cells import parse_id
 from recommender.movielens.details import NEEDED as DETAILS_NEEDED
 from recommender.movielens.details import Details, DetailsReader, Links
@@ -25,7 +26,6 @@ from recommender.movielens.films import (
 from recommender.movielens.ratings import MARKET, REGION, read_ratings, users_of
 from recommender.movielens.ratings import NEEDED as RATINGS_NEEDED
 from recommender.movielens.report import FileReport, ImportReport
-from recommender.movielens.tables import Progress, Table, read_table
 from workspace.clock import Clock
 from workspace.columns import Film, Interaction
 from workspace.errors import SchemaError
@@ -38,7 +38,7 @@ KEYWORD_FILES: Final = ("keywords.csv", "keywords.csv.zip")
 DETAIL_FOLDER: Final = "films"
 TAGS_NEEDED: Final = ("userId", "movieId", "tag", "timestamp")
 TAGS_KEPT_OUT: Final = "tags are of their own time and would tell an evaluation the future"
-_LAYOUT: Final = "a folder with ratings.csv, movies.csv, links.csv, and if you like tags.csv, keywords.csv[.zip], films/"
+_LAYOUT: Final = "a folder with ratings.csv, movies.csv, links.csv; optional tags.csv, keywords.csv[.zip], films/"
 
 
 def import_movielens(path: Path, *, clock: Clock, progress: Progress | None = None) -> Catalogue:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from recommender.catalogue import QuarantineLog, screen_interactions
 from recommender.catalogue.schema import TIME_TYPE
+from recommender.catalogue.tables import Table
 from recommender.movielens.cells import parse_id
 from recommender.movielens.details import MOVIE_ID
-from recommender.movielens.tables import Table
 from workspace.columns import Interaction, User
 
 USER_ID: Final = "userId"

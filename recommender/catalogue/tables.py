@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recommender.catalogue import QuarantineLog
+from recommender.catalogue.encoding import decode
+from recommender.catalogue.quarantine import QuarantineLog
 from recommender.catalogue.schema import require_columns
-from recommender.movielens.encoding import decode
 from workspace.errors import SchemaError
 
 Progress = Callable[[str, int, int], None]

@@ -41,8 +41,9 @@ codecs.register_error(_MIXED_ERRORS, _rest_as_cp1252)
 
 _CP1252: Final = [_cp1252(bytes((b,))) for b in range(256)]
 _MAC: Final = [bytes((b,)).decode("mac-roman") for b in range(256)]
+_TRAIL_BYTES: Final = range(0x80, 0xC0)
 _BYTE_OF: Final = {c: b for b, c in enumerate(_CP1252)} | {chr(b): b for b in range(0x80, 0xA0)}
-_TRAILS: Final = "".join(dict.fromkeys(c for c, b in _BYTE_OF.items() if 0x80 <= b < 0xC0))
+_TRAILS: Final = "".join(dict.fromkeys(c for c, b in _BYTE_OF.items() if b in _TRAIL_BYTES))
 # After a plain letter such as "Ä" a closing quote or a dash is ordinary writing, so it proves nothing.
 _ODD_TRAILS: Final = "".join(c for c in _TRAILS if c not in "‘’“”–—…›»")
 _TWICE: Final = re.compile(
@@ -57,7 +58,7 @@ _C1: Final = re.compile("[\x80-\x9f]")
 
 
 def decode(raw: bytes, name: str) -> tuple[str, str]:
-    """Return the text of a file and how it was read.
+    r"""Return the text of a file and how it was read.
 
     Args:
         raw: The bytes.
@@ -70,9 +71,9 @@ def decode(raw: bytes, name: str) -> tuple[str, str]:
         SchemaError: When the file is empty, UTF-16, UTF-32 or not text.
 
     Example:
-        >>> decode(b"Mat\\xc3\\x83\\xc2\\xadas", "films.csv")
+        >>> decode(b"Mat\xc3\x83\xc2\xadas", "films.csv")
         ('Matías', 'utf-8')
-        >>> decode(b"Skarsg\\xc3\\xa5rd, Lem\\xf3n", "films.csv")
+        >>> decode(b"Skarsg\xc3\xa5rd, Lem\xf3n", "films.csv")
         ('Skarsgård, Lemón', 'utf-8 and cp1252 mixed')
     """
     if not raw.strip():
