@@ -10,7 +10,6 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -83,8 +82,6 @@ def load_settings(home: Path | None = None) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise _named(error) from error
-    except SettingsError as error:
-        raise InvalidValueError(str(error), hint=f"correct the {ENV_PREFIX}* variable") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SchemaError(
             f"{Path(TOML_FILE).absolute()}: {error}", "must be readable TOML", "correct or remove the file"
