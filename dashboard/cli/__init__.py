@@ -24,7 +24,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    home: Annotated[
+    home: Annotated[  # noqa: ARG001 - read by the commands, through their own --home
         Path | None,
         typer.Option("--home", metavar="DIR", help="Workspace folder [RECOMMENDR_HOME, else ./var]."),
     ] = None,

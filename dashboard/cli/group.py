@@ -61,7 +61,7 @@ class ErrorGroup(TyperGroup):
             code = 0
         except (KeyboardInterrupt, typer.Abort):
             code = EXIT_INTERRUPTED
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - nobody may meet a traceback unasked
             if debug:
                 traceback.print_exc()
             named = _named(error, program)

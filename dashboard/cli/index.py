@@ -6,7 +6,7 @@ import typer
 
 from dashboard.cli import options
 from dashboard.cli.output import answer, progress_bars
-from dashboard.cli.session import workspace
+from dashboard.cli.session import ACTOR, workspace
 
 app = typer.Typer(help="Build, list, switch, verify and roll back feature versions.")
 
@@ -34,17 +34,17 @@ def build(
     """Build an index version from the current catalogue and make it current."""
     from dashboard.cli import rendering
 
-    only = None if only_blocks is None else [name.strip() for name in only_blocks.split(",") if name.strip()]
+    only = None if only_blocks is None else tuple(name.strip() for name in only_blocks.split(",") if name.strip())
     with workspace(home) as settings:
-        from dashboard.provisioning import version_facts
-        from recommender.building import build_index
+        from dashboard.versions import version_facts
+        from recommender.building import BuildOptions, build_index
         from recommender.catalogue import load_catalogue
         from workspace.paths import Paths
 
+        chosen = BuildOptions(strategy=strategy, without=tuple(without or ()), only=only)
         catalogue = load_catalogue(Paths(settings.home))
         with progress_bars() as progress:
-            manifest = build_index(settings, catalogue, strategy=strategy, without=tuple(without or ()), only=only,
-                                   progress=progress)
+            manifest = build_index(settings, catalogue, options=chosen, progress=progress)
         answer(version_facts(manifest), rendering.facts, as_json=as_json)
 
 
@@ -54,7 +54,7 @@ def list_versions(home: options.Home = None, as_json: options.Json = False) -> N
     from dashboard.cli import rendering
 
     with workspace(home) as settings:
-        from dashboard.provisioning import all_versions
+        from dashboard.versions import all_versions
 
         answer(all_versions(settings), rendering.versions, as_json=as_json)
 
@@ -69,9 +69,9 @@ def switch(
     from dashboard.cli import rendering
 
     with workspace(home) as settings:
-        from dashboard.provisioning import switch_index
+        from dashboard.versions import switch_index
 
-        answer(switch_index(settings, version), rendering.facts, as_json=as_json)
+        answer(switch_index(settings, version, actor=ACTOR), rendering.facts, as_json=as_json)
 
 
 @app.command()
@@ -80,9 +80,9 @@ def rollback(home: options.Home = None, as_json: options.Json = False) -> None:
     from dashboard.cli import rendering
 
     with workspace(home) as settings:
-        from dashboard.provisioning import rollback_index
+        from dashboard.versions import rollback_index
 
-        answer(rollback_index(settings), rendering.facts, as_json=as_json)
+        answer(rollback_index(settings, actor=ACTOR), rendering.facts, as_json=as_json)
 
 
 @app.command()
@@ -95,7 +95,7 @@ def verify(
     from dashboard.cli import rendering
 
     with workspace(home) as settings:
-        from dashboard.provisioning import verify_index
+        from dashboard.versions import verify_index
 
         document: dict[str, Any] = verify_index(settings, version)
         answer(document, rendering.verification, as_json=as_json)

@@ -7,10 +7,10 @@ stderr either way.
 import json
 import math
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ def print_error(error: "RecommendrError", *, as_json: bool) -> None:
 
 
 def printable(text: str) -> str:
-    """Return the text without what could steer a terminal or reorder a line.
+    r"""Return the text without what could steer a terminal or reorder a line.
 
     Titles, ids and arguments come from outside: control characters (escape sequences among them), bidirectional
     overrides and lone surrogates are shown as their escapes.
 
     Example:
-        >>> printable("Alien\\x1b[2J")
-        'Alien\\\\x1b[2J'
+        >>> printable("Alien\x1b[2J")
+        'Alien\\x1b[2J'
     """
     return "".join(_shown(character) for character in text)
 
@@ -118,10 +118,10 @@ def progress_bars() -> Iterator[Progress]:
 
 
 def _shown(character: str) -> str:
-    code = ord(character)
-    hidden = code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
-    reorders = code in (0x200E, 0x200F, 0x061C) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    if character == "\n" or not (hidden or reorders):
+    category = unicodedata.category(character)
+    # Joiners are format characters too, but neutral to direction: Persian and emoji need them.
+    reorders = category == "Cf" and unicodedata.bidirectional(character) != "BN"
+    if character == "\n" or not (category in ("Cc", "Cs") or reorders):
         return character
     return character.encode("unicode_escape").decode("ascii")
 
@@ -137,8 +137,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, PurePath):
-        return str(value)
-    return _plain(value.item()) if hasattr(value, "item") else str(value)
+    return _plain(value.item()) if hasattr(value, "item") else _text(value)
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)

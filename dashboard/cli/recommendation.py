@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(replay)
 
 
-def recommend(
+def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     user: options.UserId,
     k: options.SlateSize = 5,
     exclude_genre: options.ExcludedGenres = None,

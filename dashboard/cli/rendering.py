@@ -78,15 +78,18 @@ def replay(document: Document) -> RenderableType:
 
 
 def versions(document: Document) -> RenderableType:
-    """Draw the index versions, the current one marked."""
-    if not document["versions"]:
+    """Draw the index versions, the current one marked, and those that can't be read."""
+    if not document["versions"] and not document["broken"]:
         return Text("No index version yet: run `recommendr index build`.", style="yellow")
-    table = _table("", "version", "built", "strategy", "snapshot", "films", "blocks", right=("films",))
+    table = _table("", "version", "built", "strategy", "snapshot", "films", "MB", "blocks", right=("films", "MB"))
     for version in document["versions"]:
         mark = "*" if version["version"] == document["current"] else ""
-        cells = (version.get(name) for name in ("built_at", "strategy", "snapshot_id", "films"))
-        table.add_row(*_texts(mark, version["version"], *cells, ", ".join(version.get("blocks") or ())))
-    return table
+        # Seconds are enough for a person; the JSON form has all of it.
+        facts_of_one = (version["built_at"][:19], version["strategy"], version["snapshot_id"], version["films"])
+        megabytes = f"{version['bytes'] / 1e6:.1f}"
+        table.add_row(*_texts(mark, version["version"], *facts_of_one, megabytes, ", ".join(version["blocks"])))
+    broken = [_text(f"{name}: {reason}", style="red") for name, reason in document["broken"].items()]
+    return Group(table, *broken)
 
 
 def facts(document: Document) -> RenderableType:
@@ -96,26 +99,31 @@ def facts(document: Document) -> RenderableType:
 
 def verification(document: Document) -> RenderableType:
     """Draw the verdict over the files of one or more versions."""
-    table = _table("version", "files", "verdict", right=("files",))
+    table = _table("", "version", "verdict")
     for version in document["versions"]:
-        sound = Text("whole", style="green") if version["ok"] else _text(version["reason"], style="red")
-        table.add_row(_text(version["version"]), _text(version.get("files")), sound)
+        mark = "*" if version["version"] == document.get("current") else ""
+        problems = _text("\n".join(version["problems"]), style="red")
+        table.add_row(*_texts(mark, version["version"]), Text("whole", style="green") if version["ok"] else problems)
     return table
 
 
 def import_report(document: Document) -> RenderableType:
-    """Draw what became of every row of every file, and why the refused ones were refused."""
-    files = _table("file", "rows read", "loaded", "merged", "quarantined", right=("rows read", "loaded", "merged",
-                                                                                    "quarantined"))
+    """Draw what became of every row of every file, and why."""
+    facts_of_all = [(name, document[name]) for name in ("snapshot_id", "films", "users", "interactions", "quarantined")]
+    counts = ("read", "loaded", "merged", "set aside", "quarantined", "repaired")
+    files = _table("file", "encoding", *counts, right=counts)
     for file in document["files"]:
-        files.add_row(*_texts(file["file"], *(file[name] for name in ("read", "loaded", "merged", "quarantined"))))
-    parts: list[RenderableType] = [_facts([(name, document[name]) for name in ("snapshot_id", "films", "users",
-                                                                                "interactions")]), files]
-    if document["reasons"]:
-        reasons = _table("quarantined because", "rows", right=("rows",))
-        for reason, rows in sorted(document["reasons"].items(), key=lambda pair: -pair[1]):
-            reasons.add_row(*_texts(reason, rows))
-        parts.append(reasons)
+        sums = [sum(file[kind].values()) for kind in ("set_aside", "refused", "repaired")]
+        files.add_row(*_texts(file["name"], file["encoding"], file["read"], file["loaded"], file["merged"], *sums))
+    reasons = _table("file", "what", "rows", "reason", right=("rows",))
+    for file in document["files"]:
+        for kind, what in (("refused", "quarantined"), ("set_aside", "set aside"), ("repaired", "repaired")):
+            for reason, rows in sorted(file[kind].items(), key=lambda pair: -pair[1]):
+                reasons.add_row(*_texts(file["name"], what, rows, reason))
+    balance = Text("Every row is accounted for.", style="green")
+    if not document["balanced"]:
+        balance = Text("Not every row is accounted for.", style="red")
+    parts: list[RenderableType] = [_facts(facts_of_all), files, Padding(reasons, (1, 0)), balance]
     if document.get("next"):
         parts.append(_text(f"Next: {document['next']}", style="bold"))
     return Group(*parts)

@@ -4,13 +4,16 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from workspace.errors import InvalidValueError, StateError
 
 if TYPE_CHECKING:
     from recommender.engine import Recommender
     from workspace.settings import Settings
+
+
+ACTOR: Final = "cli"
 
 
 @contextmanager
@@ -33,7 +36,8 @@ def workspace(home: Path | None, *, create: bool = False) -> Iterator["Settings"
         raise StateError(f"{settings.home} is a file", "the workspace must be a folder", "choose another --home")
     # A mistyped --home must not leave an empty workspace behind.
     if not create and not settings.home.is_dir():
-        raise StateError(f"there is no workspace at {settings.home}", hint=f"run `recommendr init --home {settings.home}`")
+        hint = f"run `recommendr init --home {settings.home}`"
+        raise StateError(f"there is no workspace at {settings.home}", hint=hint)
     paths = Paths(settings.home).ensure()
     logs.configure(paths, settings.log_level)
     with logs.transaction():
@@ -68,4 +72,5 @@ def parse_day(text: str | None) -> dt.date | None:
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise InvalidValueError(f"--on == {text!r}", "must be a day of the calendar", "write it as 2016-05-01") from error
+        hint = "write it as 2016-05-01"
+        raise InvalidValueError(f"--on == {text!r}", "must be a day of the calendar", hint) from error

@@ -10,7 +10,7 @@ import typer
 
 from dashboard.cli import options
 from dashboard.cli.output import answer, note, print_json, progress_bars
-from dashboard.cli.session import workspace
+from dashboard.cli.session import ACTOR, workspace
 from workspace.errors import StateError
 
 HOST: Final = "127.0.0.1"
@@ -44,7 +44,7 @@ def init(
 
         with progress_bars() as progress:
             provision = provision_synthetic(settings, films=films, users=users, seed=seed, force=force,
-                                            progress=progress)
+                                            progress=progress, actor=ACTOR)
         answer(provision.to_dict(), rendering.facts, as_json=as_json)
         if not as_json:
             note("Next: recommendr dashboard")
@@ -70,7 +70,7 @@ def import_movielens(
         from dashboard.provisioning import provision_movielens
 
         with progress_bars() as progress:
-            document = provision_movielens(settings, path, progress=progress)
+            document = provision_movielens(settings, path, progress=progress, actor=ACTOR)
         answer({**document, "next": "recommendr index build"}, rendering.import_report, as_json=as_json)
 
 
@@ -128,4 +128,6 @@ def start_console(home: Path, port: int) -> NoReturn:
                  "--client.toolbarMode", "viewer", "--runner.postScriptGC", "false"]
     sys.stdout.flush()
     sys.stderr.flush()
+    # What Streamlit has to say is no answer of ours.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.execve(sys.executable, arguments, {**os.environ, "RECOMMENDR_HOME": str(home)})  # noqa: S606 - no shell is wanted

@@ -99,22 +99,30 @@ def test_evaluation_shows_dash_for_what_is_not_estimable() -> None:
 
 
 def test_import_report_accounts_for_every_row_and_reason() -> None:
-    text = drawn(rendering.import_report({
-        "snapshot_id": "c1", "films": 2, "users": 1, "interactions": 3, "next": "recommendr index build",
-        "files": [{"file": "movies.csv", "read": 4, "loaded": 2, "merged": 1, "quarantined": 1}],
-        "reasons": {"no title": 1},
-    }))
-    for part in ("movies.csv", "no title", "Next: recommendr index build"):
+    document = {
+        "snapshot_id": "c1", "films": 2, "users": 1, "interactions": 3, "quarantined": 1, "balanced": True,
+        "next": "recommendr index build",
+        "files": [{"name": "movies.csv", "encoding": "utf-8", "read": 4, "loaded": 2, "merged": 1,
+                   "refused": {"no title": 1}, "set_aside": {"of others": 1}, "repaired": {"no date": 2}}],
+    }
+    text = drawn(rendering.import_report(document))
+    for part in ("movies.csv", "no title", "of others", "no date", "Every row is", "Next: recommendr index build"):
         assert part in text
+    assert "Not every row" in drawn(rendering.import_report({**document, "balanced": False}))
+
+
+VERSION = {"version": "v1", "built_at": "2026-01-02T03:04:05.678+00:00", "strategy": "full", "snapshot_id": "c1",
+           "films": 3, "bytes": 2_500_000, "blocks": ["text", "genre"]}
 
 
 @pytest.mark.parametrize(
     ("render", "document", "expected"),
     [
-        (rendering.versions, {"versions": [], "current": None}, "recommendr index build"),
-        (rendering.versions, {"versions": [{"version": "v1", "blocks": ["text"], "films": 3}], "current": "v1"}, "*"),
-        (rendering.verification, {"versions": [{"version": "v1", "ok": False, "reason": "bad.bin"}]}, "bad.bin"),
-        (rendering.verification, {"versions": [{"version": "v1", "ok": True, "files": 6}]}, "whole"),
+        (rendering.versions, {"versions": [], "broken": {}, "current": None}, "recommendr index build"),
+        (rendering.versions, {"versions": [VERSION], "broken": {}, "current": "v1"}, "*  v1"),
+        (rendering.versions, {"versions": [], "broken": {"v2": "torn"}, "current": None}, "v2: torn"),
+        (rendering.verification, {"versions": [{"version": "v1", "ok": False, "problems": ["bad.bin"]}]}, "bad.bin"),
+        (rendering.verification, {"versions": [{"version": "v1", "ok": True, "problems": []}]}, "whole"),
         (rendering.facts, {"index_version": "v1"}, "index version"),
     ],
 )
