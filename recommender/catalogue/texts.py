@@ -38,6 +38,9 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         >>> clean_text("<b>Up</b>\u202e now")
         ('<b>Up</b> now', ('bidirectional marks removed',))
     """
+    if text.isascii() and text.isprintable() and len(text) <= MAXIMUM_CHARACTERS and "  " not in text:
+        # Nearly every text of a catalogue takes this way: printable ASCII has nothing to remove.
+        return text.strip(), ()
     reasons = []
     if len(text) > MAXIMUM_CHARACTERS:
         text = text[:MAXIMUM_CHARACTERS]

@@ -13,6 +13,8 @@ _ID: Final = re.compile(r"\d{1,12}(?:\.0+)?")
 _YEAR: Final = re.compile(r"\s*\((\d{4})(?:[-\u2013](?:\d{4})?)?\)\s*$")
 _SECOND_TITLE: Final = re.compile(r"\s*\(([^()]*)\)\s*$")
 _ALSO_KNOWN: Final = re.compile(r"^a\.?k\.?a\.?:?\s+", re.IGNORECASE)
+_PLAIN_LIST: Final = re.compile(r"\['[^'\\\n]*'(?:, '[^'\\\n]*')*\]")
+_PLAIN_ITEM: Final = re.compile(r"'([^'\\\n]*)'")
 _ARTICLE: Final = re.compile(
     r"^(?P<rest>.+), (?P<article>The|An|A|La|Le|Les|L'|El|Il|Lo|Los|Las|Der|Die|Das|Den|Det|De|Het|Un|Une|Una)$"
 )
@@ -96,6 +98,9 @@ def parse_list(text: str) -> list[str] | None:
     text = text.strip()
     if text in {"", "[]"}:
         return []
+    if _PLAIN_LIST.fullmatch(text):
+        # Four of five cells: what the parser would say, at a tenth of its time.
+        return [name.strip() for name in _PLAIN_ITEM.findall(text) if name.strip()]
     if len(text) > _LITERAL_AT_MOST:
         return None
     try:
