@@ -20,8 +20,8 @@ from recommender.index.quantize import TOP_CODE
 from workspace.errors import IntegrityError
 
 CONNECTIVITY: Final = 16
-EXPANSION_ADD: Final = 128
-EXPANSIONS: Final = (256, 512, 1024)
+EXPANSION_ADD: Final = 64
+EXPANSIONS: Final = (256, 512, 768, 1024)
 TRUSTED_RECALL: Final = 0.99
 _MOST_SLACK: Final = 8
 _ADD_ROWS: Final = 4_096

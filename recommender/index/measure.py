@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recommender.index.graph import EXPANSIONS, TRUSTED_RECALL, Graph
-from recommender.index.segment import Mask, Scores, Segment, best, scan, score_rows
+from recommender.index.segment import Mask, Scores, Segment, best, choose, scan, score_rows
 
 _SAMPLES: Final = 200
 _BLENDED: Final = 30
@@ -31,8 +31,8 @@ def measured(graph: Graph, segment: Segment, queries: ArrayLike | None = None) -
     """
     samples = _blends(segment) if queries is None else np.asarray(queries, dtype=np.float64)
     masks = _masks(len(segment.vectors), len(samples))
-    truth = [scan(segment, query, mask, int(mask.sum()), min(_K, int(mask.sum())))[0]
-             for query, mask in zip(samples, masks, strict=True)]
+    truth = [scan(segment, query, chosen, min(_K, chosen.count))[0]
+             for query, chosen in zip(samples, map(choose, masks), strict=True)]
     for fetch in EXPANSIONS:
         graph.use(fetch)
         recall = float(np.mean([_recall(graph, segment, *case) for case in zip(samples, masks, truth, strict=True)]))

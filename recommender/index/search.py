@@ -14,11 +14,13 @@ from recommender.index.manifest import Manifest
 from recommender.index.quantize import CHUNK_ROWS
 from recommender.index.segment import (
     DIRECT_CELLS,
+    Chosen,
     Mask,
     Rows,
     Scores,
     Segment,
     best,
+    choose,
     direct,
     float32_error,
     float32_scores,
@@ -169,19 +171,18 @@ class IndexVersion:
             >>> hits = version.search(query, k=5, allowed=mask)  # doctest: +SKIP
         """
         k, candidates = _whole(k, "k", 1), _whole(candidates, "candidates", 0)
-        wanted, mask = self._query(query), self._mask(allowed)
-        count = int(np.count_nonzero(mask))
-        want = min(max(k, candidates), count)
+        wanted, chosen = self._query(query), choose(self._mask(allowed))
+        want = min(max(k, candidates), chosen.count)
         if want == 0:
-            return _none(count)
-        path = path or self._route(count, want)
+            return _none()
+        path = path or self._route(chosen.count, want)
         if path == "graph":
-            found = self._by_graph(wanted, mask, want, k)
+            found = self._by_graph(wanted, chosen, want, k)
             if found is not None:
-                return Hits(rows=found[0], scores=found[1], path="graph", allowed=count)
+                return Hits(rows=found[0], scores=found[1], path="graph", allowed=chosen.count)
             path = "scan"
-        rows, scores = self._exactly(wanted, mask, want, path)
-        return Hits(rows=rows, scores=scores, path=path, allowed=count)
+        rows, scores = self._exactly(wanted, chosen, want, path)
+        return Hits(rows=rows, scores=scores, path=path, allowed=chosen.count)
 
     def exact(self, query: ArrayLike, *, k: int, allowed: Mask | None = None) -> Hits:
         """Return the k best allowed rows from the floats alone; arguments and errors as `search`."""
@@ -204,11 +205,11 @@ class IndexVersion:
             InvalidValueError: As `search`, or when there is no such row.
         """
         row = check_scalar(_whole(row, "row", 0), "row", lt=self.rows)
-        wanted, mask = self._query(query), self._mask(allowed)
+        wanted, chosen = self._query(query), choose(self._mask(allowed))
         score = float((self.take([row]).astype(np.float64)[0] * wanted).sum())
         before = 0
         for segment in self._segments:
-            local = np.flatnonzero(segment.local_mask(mask))
+            local = segment.local(chosen).rows
             if not len(local):
                 continue
             approximate, error = float32_scores(segment.vectors, local, wanted, segment.bounds.row_norm)
@@ -266,7 +267,7 @@ class IndexVersion:
     def _pick(self, scores: NDArray[np.float32], mask: Mask, query: Scores, k: int, error: float) -> Hits:
         count = int(np.count_nonzero(mask))
         if count == 0:
-            return _none(count)
+            return _none()
         masked = np.where(mask, scores, np.float32(-np.inf))
         rows = np.flatnonzero(mask)
         if count > k:
@@ -281,36 +282,28 @@ class IndexVersion:
             return score_rows(self._segments[0].vectors, rows, query)
         return score_rows(self.take(rows), np.arange(len(rows)), query)
 
-    def _exactly(self, query: Scores, mask: Mask, want: int, path: Literal["exact", "scan"]) -> tuple[Rows, Scores]:
-        parts = []
-        for segment in self._segments:
-            local = segment.local_mask(mask)
-            count = int(np.count_nonzero(local))
-            if count == 0:
-                continue
-            wanted = min(want, count)
-            parts.append(
-                scan(segment, query, local, count, wanted) if path == "scan" else direct(segment, query, local, wanted)
-            )
-        return best(np.concatenate([rows for rows, _ in parts]), np.concatenate([score for _, score in parts]), want)
+    def _exactly(self, query: Scores, chosen: Chosen, want: int, path: Literal["exact", "scan"]) -> tuple[Rows, Scores]:
+        exactly = scan if path == "scan" else direct
+        return _merged(
+            [exactly(segment, query, local, min(want, local.count))
+             for segment in self._segments if (local := segment.local(chosen)).count],
+            want,
+        )
 
-    def _by_graph(self, query: Scores, mask: Mask, want: int, k: int) -> tuple[Rows, Scores] | None:
+    def _by_graph(self, query: Scores, chosen: Chosen, want: int, k: int) -> tuple[Rows, Scores] | None:
         """Return the graph's survivors of the mask with the delta's best, or None when too few survive."""
         base, *deltas = self._segments
         if self._graph is None:
             raise InvalidValueError("path == 'graph'", "must have a graph", "build the version with graph=True")
-        local = base.local_mask(mask)
+        allowed = chosen.mask[: len(base.vectors)]
         near = self._graph.nearest(query * base.steps)
-        near = near[local[near]]
-        if len(near) < max(k, min(want, GRAPH_SURVIVORS)):
+        near = near[allowed[near] if base.live is None else allowed[near] & base.live[near]]
+        if len(near) < min(want, max(k, GRAPH_SURVIVORS)):
             return None
-        parts = [(base.named(near), score_rows(base.vectors, near, query))]
-        for segment in deltas:
-            inside = segment.local_mask(mask)
-            count = int(np.count_nonzero(inside))
-            if count:
-                parts.append(scan(segment, query, inside, count, min(want, count)))
-        return best(np.concatenate([rows for rows, _ in parts]), np.concatenate([score for _, score in parts]), want)
+        found = [best(base.named(near), score_rows(base.vectors, near, query), want)]
+        found += [scan(segment, query, local, min(want, local.count))
+                  for segment in deltas if (local := segment.local(chosen)).count]
+        return _merged(found, want)
 
     def _route(self, count: int, want: int) -> Literal["exact", "scan", "graph"]:
         if count <= want or count * self.dim <= DIRECT_CELLS:
@@ -341,8 +334,15 @@ class IndexVersion:
         return mask & self.alive if self._any_removed else mask
 
 
-def _none(count: int) -> Hits:
-    return Hits(rows=np.empty(0, dtype=np.int64), scores=np.empty(0), path="exact", allowed=count)
+def _none() -> Hits:
+    return Hits(rows=np.empty(0, dtype=np.int64), scores=np.empty(0), path="exact", allowed=0)
+
+
+def _merged(parts: list[tuple[Rows, Scores]], want: int) -> tuple[Rows, Scores]:
+    """Return the best of the best of each segment."""
+    if len(parts) == 1:
+        return parts[0]
+    return best(np.concatenate([rows for rows, _ in parts]), np.concatenate([scores for _, scores in parts]), want)
 
 
 def _whole(value: SupportsIndex, name: str, least: int) -> int:

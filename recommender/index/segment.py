@@ -23,10 +23,32 @@ DIRECT_CELLS: Final = 1 << 19
 # Above this share of allowed rows, scoring all and masking after beats gathering the allowed.
 DENSE_SHARE: Final = 0.5
 _GATHER_ROWS: Final = 8_192
-_SCORE_ROWS: Final = 1_024
+_SCORE_ROWS: Final = 64
+_SAMPLED: Final = 128
+_LISTED_SHARE: Final = 0.02
 _POOL_ROWS: Final = 8_192
 _FLOAT32_UNIT: Final = 2.0**-24
 _FLOAT32_TINY: Final = 2.0**-149
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The rows a mask allows.
+
+    Attributes:
+        mask: bool, one a row.
+        count: How many are allowed.
+        listed: Their numbers, ascending, where they are few enough to be listed.
+    """
+
+    mask: Mask
+    count: int
+    listed: Rows | None
+
+    @property
+    def rows(self) -> Rows:
+        """Their numbers, ascending."""
+        return np.flatnonzero(self.mask) if self.listed is None else self.listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +71,26 @@ class Segment:
     rows: Rows | None = None
     live: Mask | None = None
 
-    def local_mask(self, allowed: Mask) -> Mask:
-        """Return which stored rows are allowed, from a mask over the version's rows."""
-        mask = allowed[: len(self.vectors)] if self.rows is None else allowed[self.rows]
-        return mask if self.live is None else mask & self.live
+    def local(self, chosen: "Chosen") -> "Chosen":
+        """Return which stored rows are chosen, from a choice over the version's rows."""
+        if self.rows is None and self.live is None:
+            return chosen
+        mask = chosen.mask[: len(self.vectors)] if self.rows is None else chosen.mask[self.rows]
+        return choose(mask if self.live is None else mask & self.live)
 
     def named(self, local: Rows) -> Rows:
         """Return the version's rows of stored rows."""
         return local if self.rows is None else self.rows[local]
+
+
+def choose(mask: Mask) -> Chosen:
+    """Return what a mask allows, with the least reading of it."""
+    # A look at a few places tells whether to list the rows at once, which counts them too; it decides nothing else.
+    sample = mask[: len(mask) // _SAMPLED * _SAMPLED].reshape(-1, _SAMPLED)[:: max(1, len(mask) // _SAMPLED**2)]
+    if np.count_nonzero(sample) < _LISTED_SHARE * sample.size:
+        rows = np.flatnonzero(mask)
+        return Chosen(mask=mask, count=len(rows), listed=rows)
+    return Chosen(mask=mask, count=int(np.count_nonzero(mask)), listed=None)
 
 
 def score_rows(vectors: NDArray[np.float32], rows: Rows, query: Scores) -> Scores:
@@ -70,12 +104,18 @@ def score_rows(vectors: NDArray[np.float32], rows: Rows, query: Scores) -> Score
     Returns:
         float64 ``(len(rows),)``.
     """
-    scores = np.empty(len(rows))
-    for start in range(0, len(rows), _SCORE_ROWS):
-        part = vectors[rows[start : start + _SCORE_ROWS]].astype(np.float64)
-        # Not a matrix product: BLAS sums in an order that depends on the number of rows.
-        part *= query
-        scores[start : start + _SCORE_ROWS] = part.sum(axis=1)
+    return sum_products(vectors[rows], query)
+
+
+def sum_products(found: NDArray[np.float32], query: Scores) -> Scores:
+    """Return the dot products of rows in memory with a query: float64, row by row, the same bits everywhere."""
+    scores = np.empty(len(found))
+    # Not a matrix product: BLAS sums in an order that depends on the machine and on the number of rows.
+    buffer = np.empty((_SCORE_ROWS, len(query)))
+    for start in range(0, len(found), _SCORE_ROWS):
+        part = found[start : start + _SCORE_ROWS]
+        np.multiply(part, query, out=buffer[: len(part)], dtype=np.float64)
+        scores[start : start + len(part)] = buffer[: len(part)].sum(axis=1)
     return scores
 
 
@@ -89,7 +129,7 @@ def best(rows: Rows, scores: Scores, count: int) -> tuple[Rows, Scores]:
     return rows[order], scores[order]
 
 
-def scan(segment: Segment, query: Scores, mask: Mask, allowed: int, count: int) -> tuple[Rows, Scores]:
+def scan(segment: Segment, query: Scores, chosen: Chosen, count: int) -> tuple[Rows, Scores]:
     """Return the exact best allowed rows of a segment by way of the codes.
 
     The codes give every allowed row an approximate score and a proven bound on its error. The exact scores of the best
@@ -99,8 +139,7 @@ def scan(segment: Segment, query: Scores, mask: Mask, allowed: int, count: int) 
     Args:
         segment: Where to look.
         query: float64 ``(n_columns,)``.
-        mask: Which stored rows are allowed.
-        allowed: How many those are, at least ``count``.
+        chosen: Which stored rows are allowed, at least ``count``.
         count: How many to return, at least 1.
 
     Returns:
@@ -108,8 +147,8 @@ def scan(segment: Segment, query: Scores, mask: Mask, allowed: int, count: int) 
     """
     coded = encode_query(query, segment.steps, segment.bounds)
     if coded.units[0] == 0:  # every score is 0: the lowest rows win
-        return _first_rows(segment, mask, count)
-    rows, first = _pool(segment, coded, mask, allowed, count)
+        return _first_rows(segment, chosen, count)
+    rows, first = _pool(segment, coded, chosen, count)
     top = rows if len(rows) <= count else rows[np.argpartition(first, len(first) - count)[len(first) - count :]]
     floor = float(score_rows(segment.vectors, top, query).min())
     rows, first = _not_below(rows, first, floor - coded.errors[0])
@@ -121,14 +160,25 @@ def scan(segment: Segment, query: Scores, mask: Mask, allowed: int, count: int) 
     return best(segment.named(rows), score_rows(segment.vectors, rows, query), count)
 
 
-def direct(segment: Segment, query: Scores, mask: Mask, count: int) -> tuple[Rows, Scores]:
+def direct(segment: Segment, query: Scores, chosen: Chosen, count: int) -> tuple[Rows, Scores]:
     """Return the exact best allowed rows of a segment from the floats alone; the reference `scan` must equal."""
-    rows = np.flatnonzero(mask)
-    if len(rows) * segment.vectors.shape[1] > DIRECT_CELLS and len(rows) > count:
+    rows = chosen.rows
+    if len(rows) <= count:
+        return best(segment.named(rows), score_rows(segment.vectors, rows, query), count)
+    if len(rows) * segment.vectors.shape[1] > DIRECT_CELLS:
         approximate, error = float32_scores(segment.vectors, rows, query, segment.bounds.row_norm)
-        kth = np.partition(approximate, len(rows) - count)[len(rows) - count]
-        rows = rows[approximate >= kth - 2 * error]
-    return best(segment.named(rows), score_rows(segment.vectors, rows, query), count)
+        rows = rows[_leaders(approximate, error, count)]
+        return best(segment.named(rows), score_rows(segment.vectors, rows, query), count)
+    found = segment.vectors[rows]  # few: read once for both steps
+    approximate, error = float32_scores(found, np.arange(len(rows)), query, segment.bounds.row_norm)
+    leaders = _leaders(approximate, error, count)
+    return best(segment.named(rows[leaders]), sum_products(found[leaders], query), count)
+
+
+def _leaders(approximate: Scores, error: float, count: int) -> Rows:
+    """Return the places that can be among the best, given approximate scores and their error."""
+    kth = np.partition(approximate, len(approximate) - count)[len(approximate) - count]
+    return np.flatnonzero(approximate >= kth - 2 * error)
 
 
 def float32_scores(
@@ -166,12 +216,12 @@ def float32_error(query: Scores, row_norm: float) -> float:
     return (gamma * float(np.linalg.norm(query)) + conversion) * row_norm * 1.001 + columns * _FLOAT32_TINY
 
 
-def _first_rows(segment: Segment, mask: Mask, count: int) -> tuple[Rows, Scores]:
-    rows = np.sort(segment.named(np.flatnonzero(mask)))[:count]
+def _first_rows(segment: Segment, chosen: Chosen, count: int) -> tuple[Rows, Scores]:
+    rows = np.sort(segment.named(chosen.rows))[:count]
     return rows, np.zeros(len(rows))
 
 
-def _pool(segment: Segment, coded: CodedQuery, mask: Mask, allowed: int, count: int) -> tuple[Rows, Scores]:
+def _pool(segment: Segment, coded: CodedQuery, chosen: Chosen, count: int) -> tuple[Rows, Scores]:
     """Return every row that can be among the best after one digit, with its approximate score.
 
     Chunks fit the cache: scored, masked and cut before the next is read. The cut rises as better rows are met.
@@ -183,7 +233,7 @@ def _pool(segment: Segment, coded: CodedQuery, mask: Mask, allowed: int, count: 
     rows_kept: list[Rows] = []
     scores_kept: list[Scores] = []
     pooled = 0
-    for rows, scores in _chunks(segment, coded.digits[:1], mask, allowed):
+    for rows, scores in _chunks(segment, coded.digits[:1], chosen):
         above = np.flatnonzero(scores >= cut)
         rows_kept.append(rows[above])
         scores_kept.append(scores[above])
@@ -198,12 +248,10 @@ def _pool(segment: Segment, coded: CodedQuery, mask: Mask, allowed: int, count: 
     return np.concatenate(rows_kept), np.concatenate(scores_kept) * unit
 
 
-def _chunks(
-    segment: Segment, digit: NDArray[np.int8], mask: Mask, allowed: int
-) -> Iterator[tuple[Rows, Scores]]:
-    codes = segment.codes
-    if allowed < DENSE_SHARE * len(mask):
-        rows = np.flatnonzero(mask)
+def _chunks(segment: Segment, digit: NDArray[np.int8], chosen: Chosen) -> Iterator[tuple[Rows, Scores]]:
+    codes, mask = segment.codes, chosen.mask
+    if chosen.count < DENSE_SHARE * len(mask):
+        rows = chosen.rows
         for start in range(0, len(rows), _GATHER_ROWS):
             part = rows[start : start + _GATHER_ROWS]
             yield part, _products(digit, _gather(codes, part))

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recommender.index.graph import Graph, Progress, build_graph, open_graph
+from recommender.index.graph import CONNECTIVITY, EXPANSION_ADD, Graph, Progress, build_graph, open_graph
 from recommender.index.manifest import (
     FORMAT,
     MANIFEST_FILE,
@@ -106,7 +106,7 @@ def write_version(
         built.save(folder / GRAPH)
         return bounds, built
 
-    content = {"format": FORMAT, "blocks": ranges, "vectors": _digest(rows), "graph": with_graph,
+    content = {"format": FORMAT, "blocks": ranges, "vectors": _digest(rows), "graph": [CONNECTIVITY, EXPANSION_ADD] if with_graph else None,
                "extra": stable_part(facts)}
     return _publish(paths, content, fill, attachments, clock, rows=len(rows), dim=rows.shape[1], blocks=ranges,
                     extra=facts, delta=None)
@@ -333,7 +333,7 @@ def _write_segment(folder: Path, vectors: NDArray[np.float32], progress: Progres
         for codes in coder.chunks():
             stream.write(codes.tobytes())
             done += len(codes)
-            if progress:
+            if progress is not None:
                 progress("codes", done, len(vectors))
     return coder.bounds
 
@@ -367,7 +367,8 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - the caller knows the type it sto
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         if 0 in shape:
             return np.empty(shape, dtype=dtype)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        # As a plain array over the map: np.memmap costs microseconds at every slice.
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError) as error:
         raise IntegrityError(f"{path} can't be read: {error}", "", "build the version again") from error
 

@@ -1,0 +1,424 @@
+"""One request against a large catalogue, at every selectivity, beside other libraries, on one core.
+
+    python -m benchmarks.bench_recommend --rows 1000000 --dim 512 --queries 100 --out docs/benchmarks
+
+The films lie in 500 clusters; a user's profile is made of three of them. A request is whole: the profile from 30 films
+of history, four rules and their counts, the search for 200 candidates, a float32 re-rank, and the contributions by
+block of the five shown. Systems differ in the search alone. Peers that are not installed are left out and named.
+"""
+
+import argparse
+import json
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.index import IndexVersion, open_version, switch, write_version
+from workspace.paths import Paths
+
+SHOWN: Final = 5
+CANDIDATES: Final = 200
+HISTORY: Final = 30
+CLUSTERS: Final = 500
+TASTES: Final = 3
+RULES: Final = 4
+CELLS: Final = (("random", 1.0), ("random", 0.5), ("random", 0.05), ("random", 0.005), ("random", 0.0005),
+                ("against taste", 0.05), ("against taste", 0.005))
+WEIGHTS: Final = {"text": (0.75, 1.0), "genre": (0.875, 1.6), "people": (0.96875, 0.6), "prior": (1.0, 1.2)}
+SEED: Final = 7
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Films in clusters, and where they came from.
+
+    Attributes:
+        vectors: float32 ``(rows, dim)``, unit norm.
+        cluster: The cluster of each film.
+        centres: float32 ``(clusters, dim)``.
+        blocks: Column ranges.
+        weights: float32 ``(dim,)``, the block weight of each column.
+    """
+
+    vectors: Floats
+    cluster: NDArray[np.int32]
+    centres: Floats
+    blocks: dict[str, tuple[int, int]]
+    weights: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a request starts from: films seen with their weights, and the masks of four rules."""
+
+    seen: Rows
+    liking: Floats
+    rules: tuple[Mask, ...]
+
+
+class System(Protocol):
+    """Something that finds candidates."""
+
+    name: str
+
+    def search(self, query: Floats, allowed: Mask) -> Rows:
+        """Return up to 200 allowed rows, best first or not."""
+        ...
+
+
+def make_world(rows: int, dim: int) -> World:
+    """Return unit vectors: a cluster's centre plus noise of the same length, so that films of a cluster have cosine 1/2."""
+    rng = np.random.default_rng(SEED)
+    centres = rng.standard_normal((CLUSTERS, dim), dtype=np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    cluster = rng.integers(CLUSTERS, size=rows, dtype=np.int32)
+    vectors = np.empty((rows, dim), dtype=np.float32)
+    for start in range(0, rows, 50_000):
+        part = cluster[start : start + 50_000]
+        noisy = centres[part] + rng.standard_normal((len(part), dim), dtype=np.float32) / np.float32(np.sqrt(dim))
+        vectors[start : start + 50_000] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+    blocks, weights, start = {}, np.empty(dim, dtype=np.float32), 0
+    for name, (end, weight) in WEIGHTS.items():
+        blocks[name] = (start, int(end * dim))
+        weights[slice(*blocks[name])] = weight
+        start = blocks[name][1]
+    return World(vectors=vectors, cluster=cluster, centres=centres, blocks=blocks, weights=weights)
+
+
+def make_requests(world: World, kind: str, share: float, count: int) -> Iterator[Request]:
+    """Yield requests of users with three tastes whose rules together allow a share of the films."""
+    rng = np.random.default_rng(SEED + 1)
+    masks = np.random.default_rng(SEED + 2)
+    rows = len(world.vectors)
+    for _ in range(count):
+        tastes = rng.choice(CLUSTERS, TASTES, replace=False)
+        seen = np.concatenate([rng.choice(np.flatnonzero(world.cluster == taste), HISTORY // TASTES) for taste in tastes])
+        liking = rng.uniform(0.2, 1.0, HISTORY).astype(np.float32)
+        allowed = np.ones(rows, dtype=np.bool_)
+        if kind == "against taste":
+            # Only films of the half of the clusters that the user likes least.
+            wanted = (world.vectors[seen] * liking[:, None]).mean(axis=0) * world.weights
+            allowed = (np.argsort(np.argsort(world.centres @ wanted)) < CLUSTERS // 2)[world.cluster]
+            share_left = share * rows / np.count_nonzero(allowed)
+        else:
+            share_left = share
+        each = share_left ** (1 / RULES)
+        drawn = [masks.random(rows, dtype=np.float32) < each if share_left < 1 else np.ones(rows, dtype=np.bool_)
+                 for _ in range(RULES - 1)]
+        yield Request(seen=seen, liking=liking,
+                      rules=(*drawn, (masks.random(rows, dtype=np.float32) < each if share_left < 1 else True) & allowed))
+
+
+def answer(world: World, system: System, request: Request) -> tuple[Rows, float, float]:
+    """Return the rows shown, the whole time and the time of the search, both in ms."""
+    begun = time.perf_counter()
+    history = world.vectors[request.seen]
+    query = (request.liking @ history / len(history)) * world.weights
+    allowed, funnel = request.rules[0], []
+    for rule in request.rules[1:]:
+        funnel.append(int(np.count_nonzero(allowed)))
+        allowed = allowed & rule
+    funnel.append(int(np.count_nonzero(allowed)))
+    asked = time.perf_counter()
+    rows = system.search(query, allowed)
+    searched = time.perf_counter() - asked
+    found = world.vectors[rows]
+    order = np.lexsort((rows, -(found @ query)))[:SHOWN]
+    parts = found[order] * query
+    contributions = [parts[:, start:stop].sum(axis=1) for start, stop in world.blocks.values()]
+    whole = time.perf_counter() - begun
+    if len(contributions) != len(WEIGHTS) or len(funnel) != RULES:
+        raise AssertionError("the request is not whole")
+    return rows[order], whole * 1000, searched * 1000
+
+
+class Ours:
+    """This project's index; the router chooses, or one path is forced."""
+
+    def __init__(self, index: IndexVersion, path: Any = None) -> None:  # noqa: ANN401 - the literal of `search`
+        self.name = "RecommendR" if path is None else f"RecommendR ({path} forced)"
+        self._index = index
+        self._path = path
+        self.paths_taken: set[str] = set()
+
+    def search(self, query: Floats, allowed: Mask) -> Rows:
+        """Return the best 200."""
+        hits = self._index.search(query, k=SHOWN, allowed=allowed, candidates=CANDIDATES, path=self._path)
+        self.paths_taken.add(hits.path)
+        return hits.rows
+
+
+class NumpyScan:
+    """float32 products of the allowed rows, gathered when they are few."""
+
+    name = "NumPy exact scan"
+
+    def __init__(self, world: World) -> None:
+        self._vectors = world.vectors
+
+    def search(self, query: Floats, allowed: Mask) -> Rows:
+        """Return the best 200."""
+        rows = np.flatnonzero(allowed)
+        if 2 * len(rows) < len(allowed):
+            scores = self._vectors[rows] @ query
+        else:
+            scores = (self._vectors @ query)[rows]
+        if len(rows) <= CANDIDATES:
+            return rows
+        return rows[np.argpartition(scores, len(rows) - CANDIDATES)[len(rows) - CANDIDATES :]]
+
+
+class Faiss:
+    """faiss with IDSelectorBitmap: flat (exact), inverted lists, or HNSW."""
+
+    def __init__(self, world: World, kind: str, cache: Path) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(1)
+        self._faiss = faiss
+        dim = world.vectors.shape[1]
+        path = cache / f"faiss-{kind}.bin"
+        self.name = {"flat": "faiss Flat", "ivf": "faiss IVF4096,Flat nprobe 64", "hnsw": "faiss HNSW16 ef 512"}[kind]
+        self.build_s = 0.0
+        if path.exists():
+            self._index = faiss.read_index(str(path))
+        else:
+            begun = time.perf_counter()
+            if kind == "ivf":
+                lists = 4096 if len(world.vectors) >= 400_000 else 512
+                self._index = faiss.index_factory(dim, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
+                self._index.train(world.vectors[:: max(1, len(world.vectors) // (40 * lists))])
+            elif kind == "hnsw":
+                faiss.omp_set_num_threads(1)
+                self._index = faiss.index_factory(dim, "HNSW16,Flat", faiss.METRIC_INNER_PRODUCT)
+                self._index.hnsw.efConstruction = 100
+            else:
+                self._index = faiss.IndexFlatIP(dim)
+            self._index.add(world.vectors)
+            faiss.omp_set_num_threads(1)
+            self.build_s = time.perf_counter() - begun
+            if kind != "flat":
+                faiss.write_index(self._index, str(path))
+        self._kind = kind
+
+    def search(self, query: Floats, allowed: Mask) -> Rows:
+        """Return what it finds of the best 200."""
+        faiss = self._faiss
+        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        if self._kind == "ivf":
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=64)
+        elif self._kind == "hnsw":
+            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=512)
+        else:
+            parameters = faiss.SearchParameters(sel=selector)
+        rows = self._index.search(query[None], CANDIDATES, params=parameters)[1][0]
+        return rows[rows >= 0]
+
+
+class Hnswlib:
+    """hnswlib with a Python filter callback."""
+
+    name = "hnswlib M16 ef 512"
+
+    def __init__(self, world: World, cache: Path) -> None:
+        import hnswlib
+
+        path = cache / "hnswlib.bin"
+        self._index = hnswlib.Index(space="ip", dim=world.vectors.shape[1])
+        self.build_s = 0.0
+        if path.exists():
+            self._index.load_index(str(path), max_elements=len(world.vectors))
+        else:
+            begun = time.perf_counter()
+            self._index.init_index(max_elements=len(world.vectors), M=16, ef_construction=100, random_seed=SEED)
+            self._index.add_items(world.vectors, num_threads=1)
+            self.build_s = time.perf_counter() - begun
+            self._index.save_index(str(path))
+        self._index.set_num_threads(1)
+        self._index.set_ef(512)
+
+    def search(self, query: Floats, allowed: Mask) -> Rows:
+        """Return what it finds of the best 200; it raises when it finds fewer than asked, so ask for fewer then."""
+        lookup = allowed.tolist()
+        for wanted in (CANDIDATES, 50, SHOWN, 1):
+            try:
+                rows, _ = self._index.knn_query(query, k=wanted, filter=lookup.__getitem__)
+            except RuntimeError:
+                continue
+            return rows[0].astype(np.int64)
+        return np.empty(0, dtype=np.int64)
+
+
+def measure_cell(world: World, system: System, truth: list[set[int]], kind: str, share: float, count: int) -> dict[str, Any]:
+    """Return the figures of one system in one cell."""
+    whole, search, recalls, shown = [], [], [], []
+    for i, request in enumerate(make_requests(world, kind, share, count + 2)):
+        rows, whole_ms, search_ms = answer(world, system, request)
+        if i < 2:  # the first touch the pages
+            continue
+        whole.append(whole_ms)
+        search.append(search_ms)
+        recalls.append(len(truth[i] & set(rows.tolist())) / max(1, len(truth[i])))
+        shown.append(len(rows))
+    figures = {"system": system.name, "cell": f"{kind} {share:.2%}", "kind": kind, "share": share,
+               "median_ms": float(np.median(whole)), "p95_ms": float(np.quantile(whole, 0.95)),
+               "search_median_ms": float(np.median(search)), "search_p95_ms": float(np.quantile(search, 0.95)),
+               "recall_at_5": float(np.mean(recalls)), "fewest_shown": min(shown), "requests": len(shown)}
+    taken = getattr(system, "paths_taken", None)
+    if taken is not None:
+        figures["paths"] = sorted(taken)
+        taken.clear()
+    return figures
+
+
+def true_answers(world: World, kind: str, share: float, count: int) -> list[set[int]]:
+    """Return the exact five of each request, by float64 products of the float32 leaders."""
+    answers = []
+    scan = NumpyScan(world)
+    for request in make_requests(world, kind, share, count + 2):
+        query = (request.liking @ world.vectors[request.seen] / HISTORY) * world.weights
+        rows = scan.search(query, np.logical_and.reduce(request.rules))
+        scores = world.vectors[rows].astype(np.float64) @ query.astype(np.float64)
+        answers.append(set(rows[np.lexsort((rows, -scores))[:SHOWN]].tolist()))
+    return answers
+
+
+def systems(world: World, index: IndexVersion, cache: Path, wanted: list[str]) -> Iterator[Callable[[], System]]:
+    """Yield makers of the systems, so that only one peer is in memory at a time."""
+    yield lambda: Ours(index)
+    yield lambda: Ours(index, "scan")
+    if "numpy" in wanted:
+        yield lambda: NumpyScan(world)
+    if find_spec("faiss"):
+        for kind in ("flat", "ivf", "hnsw"):
+            if f"faiss-{kind}" in wanted:
+                yield lambda kind=kind: Faiss(world, kind, cache)
+    if find_spec("hnswlib") and "hnswlib" in wanted:
+        yield lambda: Hnswlib(world, cache)
+
+
+def probe(home: Path) -> None:
+    """Open the current version in a fresh process, search it, and print the time and the memory."""
+    begun = time.perf_counter()
+    index = open_version(Paths(home))
+    opened = time.perf_counter() - begun
+    rng = np.random.default_rng(SEED)
+    for share in (1.0, 1.0, 0.5, 0.05, 0.005):
+        allowed = rng.random(index.rows) < share
+        for path in (None, "scan"):
+            index.search(np.asarray(index.vectors[int(rng.integers(index.rows))]), k=SHOWN, allowed=allowed, path=path)
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(json.dumps({"open_s": opened, **{f"{key.lower()}_bytes": int(status[key].split()[0]) * 1024
+                                           for key in ("VmRSS", "RssAnon", "RssFile")}}))
+
+
+def build(world: World, paths: Paths) -> dict[str, Any]:
+    """Publish the version and return how long it took."""
+    begun = time.perf_counter()
+    manifest = write_version(paths, vectors=world.vectors, blocks=world.blocks, extra={"benchmark": SEED})
+    seconds = time.perf_counter() - begun
+    switch(paths, manifest.version)
+    return {"build_s": seconds, "rows_per_s": len(world.vectors) / seconds, "version": manifest.version,
+            "graph": None if manifest.graph is None else {
+                "fetch": manifest.graph.fetch, "recall_at_5": manifest.graph.recall_at_5,
+                "connectivity": manifest.graph.connectivity, "expansion_add": manifest.graph.expansion_add},
+            "bytes_on_disk": sum(stored.bytes for stored in manifest.files.values())}
+
+
+def versions() -> dict[str, str]:
+    """Return what ran this."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("numpy", "numkong", "usearch", "hnswlib", "faiss-cpu"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")), "unknown")
+    return {**found, "cpu": cpu}
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """Return the report as a page with one table a cell."""
+    world, index = report["world"], report["index"]
+    lines = [
+        "# Recommendation requests", "",
+        f"{world['rows']:,} films × {world['dim']} dimensions in {CLUSTERS} clusters, {world['requests']} requests a cell,"
+        f" one core. Written by `python -m benchmarks.bench_recommend`; versions: "
+        + ", ".join(f"{name} {value}" for name, value in report["versions"].items()) + ".", "",
+        f"Build {index['build_s']:.0f} s ({index['rows_per_s']:,.0f} films/s), open {index['open_s'] * 1000:.0f} ms,"
+        f" memory {index['vmrss_bytes'] / 2**30:.2f} GiB of which {index['rssanon_bytes'] / 2**30:.2f} private"
+        f" ({index['vmrss_bytes'] / world['vector_bytes']:.2f} × the float32 vectors). Graph: {index['graph']}.", "",
+    ]
+    for cell in dict.fromkeys(row["cell"] for row in report["cells"]):
+        lines += [f"## Allowed: {cell}", "",
+                  "| system | whole request median ms | p95 ms | search median ms | p95 ms | recall@5 | fewest shown | path |",
+                  "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
+        lines += [f"| {row['system']} | {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {row['search_median_ms']:.1f}"
+                  f" | {row['search_p95_ms']:.1f} | {row['recall_at_5']:.3f} | {row['fewest_shown']}"
+                  f" | {', '.join(row.get('paths', []))} |" for row in report["cells"] if row["cell"] == cell]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--work", type=Path, default=Path("var/bench"), help="folder for indexes; reused when there")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--peers", default="numpy,faiss-flat,faiss-ivf,faiss-hnsw,hnswlib")
+    parser.add_argument("--probe", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.probe:
+        probe(options.probe)
+        return
+    cache = options.work / f"{options.rows}x{options.dim}"
+    paths = Paths(cache / "home").ensure()
+    world = make_world(options.rows, options.dim)
+    built = build(world, paths)
+    sys.stderr.write(f"{built}\n")
+    child = subprocess.run([sys.executable, "-m", "benchmarks.bench_recommend", "--probe", str(paths.home)],
+                           check=True, capture_output=True, text=True)
+    index = {**built, **json.loads(child.stdout)}
+    opened = open_version(paths)
+    truth = {cell: true_answers(world, *cell, options.queries) for cell in CELLS}
+    cells = []
+    for make in systems(world, opened, cache, options.peers.split(",")):
+        system = make()
+        index[f"build_s of {system.name}"] = getattr(system, "build_s", None)
+        for kind, share in CELLS:
+            cells.append(measure_cell(world, system, truth[kind, share], kind, share, options.queries))
+            sys.stderr.write(f"{cells[-1]}\n")
+        del system
+    report = {"world": {"rows": options.rows, "dim": options.dim, "requests": options.queries,
+                        "vector_bytes": world.vectors.nbytes},
+              "versions": versions(), "index": index, "cells": cells}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "recommend.json").write_text(json.dumps(report, indent=2) + "\n")
+    (options.out / "recommend.md").write_text(as_markdown(report))
+
+
+if __name__ == "__main__":
+    main()
