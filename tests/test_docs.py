@@ -12,7 +12,7 @@ from dashboard.cli import app
 from tests.conftest import REAL_DATA_VARIABLE, ROOT
 from workspace.settings import ENV_PREFIX, Settings
 
-CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+CODE = re.compile(r"```.*?\n(.*?)```|`((?:[^`\n]|\n(?!\n))+)`", re.DOTALL)
 CALL = re.compile(r"(?:^|[\s/(])recommendr((?:[ \t]+\S+)*)", re.MULTILINE)
 VARIABLE = re.compile(rf"{ENV_PREFIX}[A-Z][A-Z_]*[A-Z]")
 TARGET = re.compile(r"(?:^|\s)make ([a-z][a-z-]*)", re.MULTILINE)
@@ -27,7 +27,7 @@ def documents() -> dict[str, str]:
 
 def code_of(text: str) -> str:
     """Everything a document sets as code, a piece a line."""
-    return "\n".join(fenced or inline for fenced, inline in CODE.findall(text))
+    return "\n".join(fenced or inline.replace("\n", " ") for fenced, inline in CODE.findall(text))
 
 
 def command_paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
