@@ -133,7 +133,8 @@ def test_import_merges_rows_of_a_film_by_completeness_and_never_reads_the_mean_r
     )
     catalogue = loaded(root)
     toy = catalogue.films.iloc[0]
-    assert (toy[Film.SYNOPSIS], toy[Film.CAST], toy[Film.AGE_RATING]) == ("Toys live.", ["Tom Hanks", "Tim Allen"], "PG")
+    assert (toy[Film.SYNOPSIS], toy[Film.AGE_RATING]) == ("Toys live.", "PG")
+    assert toy[Film.CAST] == ["Tom Hanks", "Tim Allen"]
     assert (toy[Film.VOTE_AVERAGE], toy[Film.VOTE_COUNT], toy[Film.RUNTIME_MIN]) == (7.7, 720_659, 81)
     assert toy[Film.RELEASE_DATE] == pd.Timestamp(1995, 11, 22)
     assert toy[Film.GENRES] == ["Animation", "Comedy"]
@@ -142,8 +143,9 @@ def test_import_merges_rows_of_a_film_by_completeness_and_never_reads_the_mean_r
 
 
 def test_import_refuses_film_rows_nobody_can_place(tmp_path: Path) -> None:
-    root = details(folder(tmp_path / "m"), ",,,x,,,,,,,,,,", "77,,,x,,,,,,,,,,", ",99,,x,,,,,,,,,,", ",,,x,133093,,,,,,,,,",
-                   "1,863,,x,,,,,,,,,,", ",603,,x,,,,,,,,,,", ",,,the matrix,133093,,,,,,,,,")  # fmt: skip
+    root = details(folder(tmp_path / "m"), ",,,x,,,,,,,,,,", "77,,,x,,,,,,,,,,", ",99,,x,,,,,,,,,,",
+                   ",,,x,133093,,,,,,,,,", "1,863,,x,,,,,,,,,,", ",603,,x,,,,,,,,,,",
+                   ",,,the matrix,133093,,,,,,,,,")  # fmt: skip
     catalogue = loaded(root)
     assert reasons(catalogue, "films/movies_1.csv") == [
         "no identifier", "movieId is not in movies.csv", "tmdbId is not in links.csv",
@@ -264,7 +266,7 @@ def test_import_reports_progress_to_the_end(tmp_path: Path) -> None:
 DIRT = st.sampled_from(["", "nan", "-1", "9e99", "\u202e", "x" * 300, "[", "'", "\x00", "é", "1,2", "1|2", "1970", "1"])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.lists(DIRT, min_size=1, max_size=30))
 def test_import_accounts_for_every_row_whatever_the_dirt(tmp_path: Path, seed: int, dirt: list[str]) -> None:
     dice = random.Random(seed)
@@ -299,7 +301,7 @@ def test_import_accounts_for_every_row_whatever_the_dirt(tmp_path: Path, seed: i
         ("Matías".encode().decode("latin-1").encode(), "Matías", UTF8),
         (b"Lem\xf3n \xe2\x80\x93 Sk\xc3\xa5ne", "Lemón – Skåne", MIXED),
         (b"keepin\x92 on \x85", "keepin’ on …", MIXED),
-        ("It’s – a “Påth” é".encode().decode("mac-roman").encode("cp1252", "replace"), "It’s – a “Påth” é", MAC_DAMAGED),
+        ("It’s – “Påth” é".encode().decode("mac-roman").encode("cp1252", "replace"), "It’s – “Påth” é", MAC_DAMAGED),
         (b"ends with half a letter \xc3", "ends with half a letter Ã", MIXED),
         ("CAFÉ’S, „Ärger“, 50 ¬ ? ©".encode(), "CAFÉ’S, „Ärger“, 50 ¬ ? ©", UTF8),
     ],
