@@ -7,6 +7,7 @@ of history, four rules and their counts, the search for 200 candidates, a float3
 block of the five shown. Systems differ in the search alone. Peers that are not installed are left out and named.
 """
 
+# ruff: noqa: E402 - the number of threads must be set before NumPy is imported
 import argparse
 import json
 import os
@@ -37,8 +38,15 @@ HISTORY: Final = 30
 CLUSTERS: Final = 500
 TASTES: Final = 3
 RULES: Final = 4
-CELLS: Final = (("random", 1.0), ("random", 0.5), ("random", 0.05), ("random", 0.005), ("random", 0.0005),
-                ("against taste", 0.05), ("against taste", 0.005))
+CELLS: Final = (
+    ("random", 1.0),
+    ("random", 0.5),
+    ("random", 0.05),
+    ("random", 0.005),
+    ("random", 0.0005),
+    ("against taste", 0.05),
+    ("against taste", 0.005),
+)
 WEIGHTS: Final = {"text": (0.75, 1.0), "genre": (0.875, 1.6), "people": (0.96875, 0.6), "prior": (1.0, 1.2)}
 SEED: Final = 7
 
@@ -80,13 +88,15 @@ class System(Protocol):
 
     name: str
 
+    ranked: bool
+
     def search(self, query: Floats, allowed: Mask) -> Rows:
-        """Return up to 200 allowed rows, best first or not."""
+        """Return up to 200 allowed rows; ``ranked`` tells that they are in the order of exact scores."""
         ...
 
 
 def make_world(rows: int, dim: int) -> World:
-    """Return unit vectors: a cluster's centre plus noise of the same length, so that films of a cluster have cosine 1/2."""
+    """Return unit vectors: a cluster's centre plus noise of the same length, cosine 1/2 within."""
     rng = np.random.default_rng(SEED)
     centres = rng.standard_normal((CLUSTERS, dim), dtype=np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
@@ -111,7 +121,8 @@ def make_requests(world: World, kind: str, share: float, count: int) -> Iterator
     rows = len(world.vectors)
     for _ in range(count):
         tastes = rng.choice(CLUSTERS, TASTES, replace=False)
-        seen = np.concatenate([rng.choice(np.flatnonzero(world.cluster == taste), HISTORY // TASTES) for taste in tastes])
+        films = [np.flatnonzero(world.cluster == taste) for taste in tastes]
+        seen = np.concatenate([rng.choice(of_taste, HISTORY // TASTES) for of_taste in films])
         liking = rng.uniform(0.2, 1.0, HISTORY).astype(np.float32)
         allowed = np.ones(rows, dtype=np.bool_)
         if kind == "against taste":
@@ -121,11 +132,9 @@ def make_requests(world: World, kind: str, share: float, count: int) -> Iterator
             share_left = share * rows / np.count_nonzero(allowed)
         else:
             share_left = share
-        each = share_left ** (1 / RULES)
-        drawn = [masks.random(rows, dtype=np.float32) < each if share_left < 1 else np.ones(rows, dtype=np.bool_)
-                 for _ in range(RULES - 1)]
-        yield Request(seen=seen, liking=liking,
-                      rules=(*drawn, (masks.random(rows, dtype=np.float32) < each if share_left < 1 else True) & allowed))
+        each = share_left ** (1 / RULES)  # random() < 1 always: a share of 1 allows all
+        drawn = [masks.random(rows, dtype=np.float32) < each for _ in range(RULES)]
+        yield Request(seen=seen, liking=liking, rules=(*drawn[1:], drawn[0] & allowed))
 
 
 def answer(world: World, system: System, request: Request) -> tuple[Rows, float, float]:
@@ -141,18 +150,21 @@ def answer(world: World, system: System, request: Request) -> tuple[Rows, float,
     asked = time.perf_counter()
     rows = system.search(query, allowed)
     searched = time.perf_counter() - asked
-    found = world.vectors[rows]
-    order = np.lexsort((rows, -(found @ query)))[:SHOWN]
-    parts = found[order] * query
+    if not system.ranked:
+        rows = rows[np.lexsort((rows, -(world.vectors[rows] @ query)))]
+    rows = rows[:SHOWN]
+    parts = world.vectors[rows] * query
     contributions = [parts[:, start:stop].sum(axis=1) for start, stop in world.blocks.values()]
     whole = time.perf_counter() - begun
     if len(contributions) != len(WEIGHTS) or len(funnel) != RULES:
         raise AssertionError("the request is not whole")
-    return rows[order], whole * 1000, searched * 1000
+    return rows, whole * 1000, searched * 1000
 
 
 class Ours:
     """This project's index; the router chooses, or one path is forced."""
+
+    ranked = True
 
     def __init__(self, index: IndexVersion, path: Any = None) -> None:  # noqa: ANN401 - the literal of `search`
         self.name = "RecommendR" if path is None else f"RecommendR ({path} forced)"
@@ -171,6 +183,7 @@ class NumpyScan:
     """float32 products of the allowed rows, gathered when they are few."""
 
     name = "NumPy exact scan"
+    ranked = False
 
     def __init__(self, world: World) -> None:
         self._vectors = world.vectors
@@ -178,10 +191,8 @@ class NumpyScan:
     def search(self, query: Floats, allowed: Mask) -> Rows:
         """Return the best 200."""
         rows = np.flatnonzero(allowed)
-        if 2 * len(rows) < len(allowed):
-            scores = self._vectors[rows] @ query
-        else:
-            scores = (self._vectors @ query)[rows]
+        few = 2 * len(rows) < len(allowed)
+        scores = self._vectors[rows] @ query if few else (self._vectors @ query)[rows]
         if len(rows) <= CANDIDATES:
             return rows
         return rows[np.argpartition(scores, len(rows) - CANDIDATES)[len(rows) - CANDIDATES :]]
@@ -189,6 +200,8 @@ class NumpyScan:
 
 class Faiss:
     """faiss with IDSelectorBitmap: flat (exact), inverted lists, or HNSW."""
+
+    ranked = False
 
     def __init__(self, world: World, kind: str, cache: Path) -> None:
         import faiss
@@ -238,6 +251,7 @@ class Hnswlib:
     """hnswlib with a Python filter callback."""
 
     name = "hnswlib M16 ef 512"
+    ranked = False
 
     def __init__(self, world: World, cache: Path) -> None:
         import hnswlib
@@ -268,7 +282,9 @@ class Hnswlib:
         return np.empty(0, dtype=np.int64)
 
 
-def measure_cell(world: World, system: System, truth: list[set[int]], kind: str, share: float, count: int) -> dict[str, Any]:
+def measure_cell(
+    world: World, system: System, truth: list[set[int]], kind: str, share: float, count: int
+) -> dict[str, Any]:
     """Return the figures of one system in one cell."""
     whole, search, recalls, shown = [], [], [], []
     for i, request in enumerate(make_requests(world, kind, share, count + 2)):
@@ -279,10 +295,19 @@ def measure_cell(world: World, system: System, truth: list[set[int]], kind: str,
         search.append(search_ms)
         recalls.append(len(truth[i] & set(rows.tolist())) / max(1, len(truth[i])))
         shown.append(len(rows))
-    figures = {"system": system.name, "cell": f"{kind} {share:.2%}", "kind": kind, "share": share,
-               "median_ms": float(np.median(whole)), "p95_ms": float(np.quantile(whole, 0.95)),
-               "search_median_ms": float(np.median(search)), "search_p95_ms": float(np.quantile(search, 0.95)),
-               "recall_at_5": float(np.mean(recalls)), "fewest_shown": min(shown), "requests": len(shown)}
+    figures = {
+        "system": system.name,
+        "cell": f"{kind} {share:.2%}",
+        "kind": kind,
+        "share": share,
+        "median_ms": float(np.median(whole)),
+        "p95_ms": float(np.quantile(whole, 0.95)),
+        "search_median_ms": float(np.median(search)),
+        "search_p95_ms": float(np.quantile(search, 0.95)),
+        "recall_at_5": float(np.mean(recalls)),
+        "fewest_shown": min(shown),
+        "requests": len(shown),
+    }
     taken = getattr(system, "paths_taken", None)
     if taken is not None:
         figures["paths"] = sorted(taken)
@@ -327,21 +352,39 @@ def probe(home: Path) -> None:
         for path in (None, "scan"):
             index.search(np.asarray(index.vectors[int(rng.integers(index.rows))]), k=SHOWN, allowed=allowed, path=path)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(json.dumps({"open_s": opened, **{f"{key.lower()}_bytes": int(status[key].split()[0]) * 1024
-                                           for key in ("VmRSS", "RssAnon", "RssFile")}}))
+    print(
+        json.dumps(
+            {
+                "open_s": opened,
+                **{
+                    f"{key.lower()}_bytes": int(status[key].split()[0]) * 1024
+                    for key in ("VmRSS", "RssAnon", "RssFile")
+                },
+            }
+        )
+    )
 
 
-def build(world: World, paths: Paths) -> dict[str, Any]:
+def build(world: World, paths: Paths, *, graph: bool | None) -> dict[str, Any]:
     """Publish the version and return how long it took."""
     begun = time.perf_counter()
-    manifest = write_version(paths, vectors=world.vectors, blocks=world.blocks, extra={"benchmark": SEED})
+    manifest = write_version(paths, vectors=world.vectors, blocks=world.blocks, extra={"benchmark": SEED}, graph=graph)
     seconds = time.perf_counter() - begun
     switch(paths, manifest.version)
-    return {"build_s": seconds, "rows_per_s": len(world.vectors) / seconds, "version": manifest.version,
-            "graph": None if manifest.graph is None else {
-                "fetch": manifest.graph.fetch, "recall_at_5": manifest.graph.recall_at_5,
-                "connectivity": manifest.graph.connectivity, "expansion_add": manifest.graph.expansion_add},
-            "bytes_on_disk": sum(stored.bytes for stored in manifest.files.values())}
+    return {
+        "build_s": seconds,
+        "rows_per_s": len(world.vectors) / seconds,
+        "version": manifest.version,
+        "graph": None
+        if manifest.graph is None
+        else {
+            "fetch": manifest.graph.fetch,
+            "recall_at_5": manifest.graph.recall_at_5,
+            "connectivity": manifest.graph.connectivity,
+            "expansion_add": manifest.graph.expansion_add,
+        },
+        "bytes_on_disk": sum(stored.bytes for stored in manifest.files.values()),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -352,30 +395,52 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                if line.startswith("model name")), "unknown")
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "unknown",
+    )
     return {**found, "cpu": cpu}
 
 
 def as_markdown(report: dict[str, Any]) -> str:
     """Return the report as a page with one table a cell."""
     world, index = report["world"], report["index"]
-    lines = [
-        "# Recommendation requests", "",
-        f"{world['rows']:,} films × {world['dim']} dimensions in {CLUSTERS} clusters, {world['requests']} requests a cell,"
-        f" one core. Written by `python -m benchmarks.bench_recommend`; versions: "
-        + ", ".join(f"{name} {value}" for name, value in report["versions"].items()) + ".", "",
+    used = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
+    scene = (
+        f"{world['rows']:,} films × {world['dim']} dimensions in {CLUSTERS} clusters, {world['requests']} requests"
+        f" a cell, one core. Written by `python -m benchmarks.bench_recommend`; versions: {used}."
+    )
+    facts = (
         f"Build {index['build_s']:.0f} s ({index['rows_per_s']:,.0f} films/s), open {index['open_s'] * 1000:.0f} ms,"
         f" memory {index['vmrss_bytes'] / 2**30:.2f} GiB of which {index['rssanon_bytes'] / 2**30:.2f} private"
-        f" ({index['vmrss_bytes'] / world['vector_bytes']:.2f} × the float32 vectors). Graph: {index['graph']}.", "",
+        f" ({index['vmrss_bytes'] / world['vector_bytes']:.2f} × the float32 vectors). Graph: {index['graph']}."
+    )
+    lines = [
+        "# Recommendation requests",
+        "",
+        scene,
+        "",
+        facts,
+        "",
     ]
     for cell in dict.fromkeys(row["cell"] for row in report["cells"]):
-        lines += [f"## Allowed: {cell}", "",
-                  "| system | whole request median ms | p95 ms | search median ms | p95 ms | recall@5 | fewest shown | path |",
-                  "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
-        lines += [f"| {row['system']} | {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {row['search_median_ms']:.1f}"
-                  f" | {row['search_p95_ms']:.1f} | {row['recall_at_5']:.3f} | {row['fewest_shown']}"
-                  f" | {', '.join(row.get('paths', []))} |" for row in report["cells"] if row["cell"] == cell]
+        lines += [
+            f"## Allowed: {cell}",
+            "",
+            "| system | request median ms | p95 ms | search median ms | p95 ms | recall@5 | fewest shown | path |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        ]
+        lines += [
+            f"| {row['system']} | {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {row['search_median_ms']:.1f}"
+            f" | {row['search_p95_ms']:.1f} | {row['recall_at_5']:.3f} | {row['fewest_shown']}"
+            f" | {', '.join(row.get('paths', []))} |"
+            for row in report["cells"]
+            if row["cell"] == cell
+        ]
         lines.append("")
     return "\n".join(lines)
 
@@ -389,18 +454,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("var/bench"), help="folder for indexes; reused when there")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--peers", default="numpy,faiss-flat,faiss-ivf,faiss-hnsw,hnswlib")
+    parser.add_argument("--no-graph", action="store_true", help="scan only: no graph is built")
     parser.add_argument("--probe", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.probe:
         probe(options.probe)
         return
     cache = options.work / f"{options.rows}x{options.dim}"
-    paths = Paths(cache / "home").ensure()
+    paths = Paths(cache / ("home-scan" if options.no_graph else "home")).ensure()
     world = make_world(options.rows, options.dim)
-    built = build(world, paths)
+    built = build(world, paths, graph=False if options.no_graph else None)
     sys.stderr.write(f"{built}\n")
-    child = subprocess.run([sys.executable, "-m", "benchmarks.bench_recommend", "--probe", str(paths.home)],
-                           check=True, capture_output=True, text=True)
+    child = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "benchmarks.bench_recommend", "--probe", str(paths.home)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     index = {**built, **json.loads(child.stdout)}
     opened = open_version(paths)
     truth = {cell: true_answers(world, *cell, options.queries) for cell in CELLS}
@@ -412,9 +482,17 @@ def main() -> None:
             cells.append(measure_cell(world, system, truth[kind, share], kind, share, options.queries))
             sys.stderr.write(f"{cells[-1]}\n")
         del system
-    report = {"world": {"rows": options.rows, "dim": options.dim, "requests": options.queries,
-                        "vector_bytes": world.vectors.nbytes},
-              "versions": versions(), "index": index, "cells": cells}
+    report = {
+        "world": {
+            "rows": options.rows,
+            "dim": options.dim,
+            "requests": options.queries,
+            "vector_bytes": world.vectors.nbytes,
+        },
+        "versions": versions(),
+        "index": index,
+        "cells": cells,
+    }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "recommend.json").write_text(json.dumps(report, indent=2) + "\n")
     (options.out / "recommend.md").write_text(as_markdown(report))

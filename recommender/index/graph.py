@@ -67,10 +67,12 @@ def build_graph(codes: NDArray[np.int8], progress: Progress | None = None) -> Gr
         codes: int8 ``(n, n_columns)``, n at least 1.
         progress: Told of the stage, rows done and rows in all.
     """
-    squares = np.concatenate([
-        np.einsum("ij,ij->i", part, part)
-        for part in (codes[i : i + _ADD_ROWS].astype(np.float32) for i in range(0, len(codes), _ADD_ROWS))
-    ])
+    squares = np.concatenate(
+        [
+            np.einsum("ij,ij->i", part, part)
+            for part in (codes[i : i + _ADD_ROWS].astype(np.float32) for i in range(0, len(codes), _ADD_ROWS))
+        ]
+    )
     slack = min(_MOST_SLACK, max(1, math.ceil(float(squares.max() - squares.min()) / TOP_CODE**2)))
     index = _new_index(codes.shape[1] + slack)
     for start in range(0, len(codes), _ADD_ROWS):
@@ -80,8 +82,15 @@ def build_graph(codes: NDArray[np.int8], progress: Progress | None = None) -> Gr
         if progress:
             progress("graph", stop, len(codes))
     facts = GraphFacts(
-        connectivity=CONNECTIVITY, expansion_add=EXPANSION_ADD, expansion_search=EXPANSIONS[0], dtype="i8", threads=1,
-        slack_columns=slack, fetch=EXPANSIONS[0], recall_at_5=0.0, samples=0,
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=EXPANSIONS[0],
+        dtype="i8",
+        threads=1,
+        slack_columns=slack,
+        fetch=EXPANSIONS[0],
+        recall_at_5=0.0,
+        samples=0,
     )
     return Graph(index, facts)
 
@@ -104,7 +113,11 @@ def open_graph(path: Path, facts: GraphFacts, rows: int, dim: int) -> Graph:
 
 def _new_index(columns: int) -> Index:
     return Index(
-        ndim=columns, metric="cos", dtype="i8", connectivity=CONNECTIVITY, expansion_add=EXPANSION_ADD,
+        ndim=columns,
+        metric="cos",
+        dtype="i8",
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
         expansion_search=EXPANSIONS[0],
     )
 

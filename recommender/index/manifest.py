@@ -210,6 +210,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+_AXES: Final = 2
 _REBUILD: Final = "roll back to another version, or build this one again"
 
 
@@ -224,7 +225,7 @@ def check_vectors(vectors: np.ndarray, dim: int | None, blocks: dict[str, tuple[
     Raises:
         InvalidValueError: When the shape is wrong or a number is NaN or infinite, with its row and block.
     """
-    if vectors.ndim != 2 or vectors.shape[1] == 0 or (dim is not None and vectors.shape[1] != dim):
+    if vectors.ndim != _AXES or vectors.shape[1] == 0 or (dim is not None and vectors.shape[1] != dim):
         wanted = "(rows, columns)" if dim is None else f"(rows, {dim})"
         raise InvalidValueError(f"vectors.shape == {vectors.shape}", f"must be {wanted}")
     rows = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -234,7 +235,9 @@ def check_vectors(vectors: np.ndarray, dim: int | None, blocks: dict[str, tuple[
             row, column = (int(index[0]) for index in np.nonzero(~finite))
             raise InvalidValueError(
                 f"vectors[{start + row}, {column}] == {rows[start + row, column]} in block"
-                f" {_block_of(blocks, column)!r}", "must be finite", "look at the features of that row",
+                f" {_block_of(blocks, column)!r}",
+                "must be finite",
+                "look at the features of that row",
             )
     return rows
 

@@ -31,8 +31,10 @@ def measured(graph: Graph, segment: Segment, queries: ArrayLike | None = None) -
     """
     samples = _blends(segment) if queries is None else np.asarray(queries, dtype=np.float64)
     masks = _masks(len(segment.vectors), len(samples))
-    truth = [scan(segment, query, chosen, min(_K, chosen.count))[0]
-             for query, chosen in zip(samples, map(choose, masks), strict=True)]
+    truth = [
+        scan(segment, query, chosen, min(_K, chosen.count))[0]
+        for query, chosen in zip(samples, map(choose, masks), strict=True)
+    ]
     for fetch in EXPANSIONS:
         graph.use(fetch)
         recall = float(np.mean([_recall(graph, segment, *case) for case in zip(samples, masks, truth, strict=True)]))

@@ -85,7 +85,7 @@ class RowView:
         found[~of_base] = self._changed[place[~of_base]]
         return found if np.ndim(wanted) else found[0]
 
-    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         """Return the whole as one array in memory."""
         if copy is False:
             raise ValueError("the rows of a delta can't be one array without a copy")
@@ -235,7 +235,7 @@ class IndexVersion:
         """
         k = _whole(k, "k", 1)
         many = np.asarray(queries, dtype=np.float64)
-        if many.ndim != 2 or many.shape[1] != self.dim:
+        if many.shape[1:] != (self.dim,):
             raise InvalidValueError(f"queries.shape == {many.shape}", f"must be (m, {self.dim})")
         if allowed is not None and np.shape(allowed) != (len(many), self.rows):
             raise InvalidValueError(f"allowed.shape == {np.shape(allowed)}", f"must be ({len(many)}, {self.rows})")
@@ -259,8 +259,13 @@ class IndexVersion:
                 scores[:, place] = narrow @ segment.vectors[start:stop].T
         row_norm = max(segment.bounds.row_norm for segment in self._segments)
         return [
-            self._pick(scores[i], self._mask(None if masks is None else masks[i]), queries[i], k,
-                       float32_error(units[i], row_norm))
+            self._pick(
+                scores[i],
+                self._mask(None if masks is None else masks[i]),
+                queries[i],
+                k,
+                float32_error(units[i], row_norm),
+            )
             for i in range(len(queries))
         ]
 
@@ -285,8 +290,11 @@ class IndexVersion:
     def _exactly(self, query: Scores, chosen: Chosen, want: int, path: Literal["exact", "scan"]) -> tuple[Rows, Scores]:
         exactly = scan if path == "scan" else direct
         return _merged(
-            [exactly(segment, query, local, min(want, local.count))
-             for segment in self._segments if (local := segment.local(chosen)).count],
+            [
+                exactly(segment, query, local, min(want, local.count))
+                for segment in self._segments
+                if (local := segment.local(chosen)).count
+            ],
             want,
         )
 
@@ -301,8 +309,11 @@ class IndexVersion:
         if len(near) < min(want, max(k, GRAPH_SURVIVORS)):
             return None
         found = [best(base.named(near), score_rows(base.vectors, near, query), want)]
-        found += [scan(segment, query, local, min(want, local.count))
-                  for segment in deltas if (local := segment.local(chosen)).count]
+        found += [
+            scan(segment, query, local, min(want, local.count))
+            for segment in deltas
+            if (local := segment.local(chosen)).count
+        ]
         return _merged(found, want)
 
     def _route(self, count: int, want: int) -> Literal["exact", "scan", "graph"]:
@@ -316,7 +327,9 @@ class IndexVersion:
         wanted = np.asarray(query, dtype=np.float64)
         if wanted.shape != (self.dim,):
             raise InvalidValueError(
-                f"query.shape == {wanted.shape}", f"must be ({self.dim},)", f"version {self.version} has {self.dim} columns"
+                f"query.shape == {wanted.shape}",
+                f"must be ({self.dim},)",
+                f"version {self.version} has {self.dim} columns",
             )
         if not (np.abs(wanted) <= _LARGEST_QUERY).all():
             place = int(np.flatnonzero(~(np.abs(wanted) <= _LARGEST_QUERY))[0])

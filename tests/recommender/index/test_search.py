@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recommender.index import IndexVersion, open_version, write_version
 from recommender.index.segment import score_rows
-from tests.recommender.index.conftest import BLOCKS, DIM, clustered, reference
+from tests.recommender.index.conftest import BLOCKS, DIM, reference
 from workspace.errors import InvalidValueError
 from workspace.paths import Paths
 
@@ -171,12 +171,15 @@ def test_search_refuses_a_k_that_is_no_count(large: IndexVersion, k: object) -> 
         large.search(np.ones(DIM), k=k)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("query", "message"), [
-    (np.ones(DIM + 1), r"query.shape == \(25,\), must be \(24,\)"),
-    (np.ones((1, DIM)), "query.shape"),
-    (np.full(DIM, np.nan), r"query\[0\] == nan, must be finite"),
-    (np.r_[np.ones(DIM - 1), np.inf], r"query\[23\] == inf"),
-])
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (np.ones(DIM + 1), r"query.shape == \(25,\), must be \(24,\)"),
+        (np.ones((1, DIM)), "query.shape"),
+        (np.full(DIM, np.nan), r"query\[0\] == nan, must be finite"),
+        (np.r_[np.ones(DIM - 1), np.inf], r"query\[23\] == inf"),
+    ],
+)
 def test_search_refuses_a_bad_query(large: IndexVersion, query: np.ndarray, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         large.search(query, k=5)
