@@ -25,7 +25,7 @@ from recommender.movielens.films import (
 )
 from recommender.movielens.ratings import MARKET, REGION, read_ratings, users_of
 from recommender.movielens.ratings import NEEDED as RATINGS_NEEDED
-from recommender.movielens.report import FileReport, ImportReport
+from recommender.movielens.report import FileReport
 from workspace.clock import Clock
 from workspace.columns import Film, Interaction
 from workspace.errors import SchemaError
@@ -150,14 +150,13 @@ class _Import:
         )  # fmt: skip
 
     def _manifest(self, updated_at: datetime, votes_as_of: str | None) -> dict[str, Any]:
-        report = ImportReport(files=tuple(self.reports))
         moment = self.now.isoformat()
         return {
             "source": "movielens",
             "imported_at": moment,
             "updated_at": updated_at.isoformat(),
             "providers": [{"provider": "movielens", "ok": True, "updated_at": updated_at.isoformat(), "reason": ""}],
-            "files": report.to_dict()["files"],
+            "files": [file.to_dict() for file in self.reports],
             "regions": [REGION],
             "markets": [MARKET],
             # Votes and popularity were counted no earlier than this: an evaluation on older ratings must not see them.

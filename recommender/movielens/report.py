@@ -69,5 +69,8 @@ class ImportReport:
         raise KeyError(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON can hold it."""
-        return {"balanced": self.balanced, "files": [file.to_dict() for file in self.files]}
+        """Return the report for people: each file with ``quarantined``, the sum of its refused rows."""
+        files = [
+            {"file": file.name, **file.to_dict(), "quarantined": sum(file.refused.values())} for file in self.files
+        ]
+        return {"balanced": self.balanced, "files": files}

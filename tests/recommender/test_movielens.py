@@ -201,6 +201,8 @@ def test_import_keeps_tags_out_and_counts_them(tmp_path: Path) -> None:
     catalogue = loaded(folder(tmp_path / "m", tags="userId,movieId,tag,timestamp\n1,1,pixar,1\n1,77,x,1\n"))
     report = ImportReport.from_manifest(catalogue.manifest).file("tags.csv")
     assert (report.read, report.loaded, sum(report.set_aside.values()), sum(report.refused.values())) == (2, 0, 1, 1)
+    shown = {file["file"]: file for file in ImportReport.from_manifest(catalogue.manifest).to_dict()["files"]}
+    assert (shown["tags.csv"]["read"], shown["tags.csv"]["quarantined"]) == (2, 1)
     assert catalogue.films.iloc[0][Film.KEYWORDS] == []
 
 
