@@ -1,0 +1,1 @@
+"""Film features as named blocks of one vector, each explainable on its own."""
