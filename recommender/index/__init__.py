@@ -1,5 +1,8 @@
 """Immutable index versions and exact search in them, on rows and column ranges; of films it knows nothing."""
 
+# Loaded after usearch, pyarrow crashes the process on the first time zone it converts (usearch 2.26, pyarrow 26).
+import pyarrow  # noqa: F401, ICN001
+
 from recommender.index.manifest import Manifest
 from recommender.index.search import Hits, IndexVersion
 from recommender.index.shelf import (

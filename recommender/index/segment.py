@@ -21,7 +21,7 @@ Scores = NDArray[np.float64]
 # Below this many cells (rows times columns) reading the floats at once is quicker than two steps.
 DIRECT_CELLS: Final = 1 << 19
 # Above this share of allowed rows, scoring all and masking after beats gathering the allowed.
-DENSE_SHARE: Final = 0.5
+DENSE_SHARE: Final = 0.4
 _GATHER_ROWS: Final = 8_192
 _SCORE_ROWS: Final = 64
 _SAMPLED: Final = 128
@@ -226,13 +226,15 @@ def _pool(segment: Segment, coded: CodedQuery, chosen: Chosen, count: int) -> tu
     """
     unit = coded.units[0]
     width = 2 * coded.errors[0] / unit
-    cut = float(-np.finfo(np.float64).max)  # finite: masked rows score -inf and must fail
+    cut = -np.inf
     opened = False
     rows_kept: list[Rows] = []
     scores_kept: list[Scores] = []
     pooled = 0
-    for rows, scores in _chunks(segment, coded.digits[:1], chosen):
+    for rows, scores, inside in _chunks(segment, coded.digits[:1], chosen):
         above = np.flatnonzero(scores >= cut)
+        if inside is not None:  # after the cut, when only few are left to be looked up
+            above = above[inside[above]]
         rows_kept.append(rows[above])
         scores_kept.append(scores[above])
         pooled += len(above)
@@ -246,20 +248,18 @@ def _pool(segment: Segment, coded: CodedQuery, chosen: Chosen, count: int) -> tu
     return np.concatenate(rows_kept), np.concatenate(scores_kept) * unit
 
 
-def _chunks(segment: Segment, digit: NDArray[np.int8], chosen: Chosen) -> Iterator[tuple[Rows, Scores]]:
+def _chunks(segment: Segment, digit: NDArray[np.int8], chosen: Chosen) -> Iterator[tuple[Rows, Scores, Mask | None]]:
+    """Yield rows with their integer scores, and which of them count where not all do."""
     codes, mask = segment.codes, chosen.mask
     if chosen.count < DENSE_SHARE * len(mask):
         rows = chosen.rows
         for start in range(0, len(rows), _GATHER_ROWS):
             part = rows[start : start + _GATHER_ROWS]
-            yield part, _products(digit, _gather(codes, part))
+            yield part, _products(digit, _gather(codes, part)), None
         return
     for start in range(0, len(codes), CHUNK_ROWS):
         scores = _products(digit, codes[start : start + CHUNK_ROWS])
-        inside = mask[start : start + CHUNK_ROWS]
-        if not inside.all():
-            scores = np.where(inside, scores, -np.inf)
-        yield np.arange(start, start + len(inside)), scores
+        yield np.arange(start, start + len(scores)), scores, mask[start : start + CHUNK_ROWS]
 
 
 def _products(digit: NDArray[np.int8], codes: NDArray[np.int8]) -> Scores:
