@@ -438,7 +438,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         lines += [
             f"## Allowed: {cell}",
             "",
-            "| system | request median ms | p95 ms | CPU median ms | p95 ms | search median ms | p95 ms | recall@5 | shown |",
+            "| system | request median ms | p95 | CPU median ms | p95 | search median ms | p95 | recall@5 | shown |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         lines += [
@@ -465,6 +465,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("var/bench"), help="folder for indexes; reused when there")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--peers", default="numpy,faiss-flat,faiss-ivf,faiss-hnsw,hnswlib")
+    parser.add_argument("--name", default="recommend", help="name of the files written")
     parser.add_argument("--no-graph", action="store_true", help="scan only: no graph is built")
     parser.add_argument("--probe", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -506,8 +507,8 @@ def main() -> None:
         "cells": cells,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "recommend.json").write_text(json.dumps(report, indent=2) + "\n")
-    (options.out / "recommend.md").write_text(as_markdown(report))
+    (options.out / f"{options.name}.json").write_text(json.dumps(report, indent=2) + "\n")
+    (options.out / f"{options.name}.md").write_text(as_markdown(report))
 
 
 if __name__ == "__main__":
