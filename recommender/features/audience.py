@@ -13,18 +13,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, svds
 
 from recommender.acts import Acts
 from workspace.checks import check_scalar
 
 Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
+Decomposition = tuple[Floats, Floats, Floats]
 
 RIDGE: Final = 200.0
 DIM: Final = 192
-MOST_ROWS: Final = 12_000
-"""The smaller side of the solved system; a dense inverse beyond takes minutes and gigabytes."""
+MOST_ROWS: Final = 4_000
+"""The smaller side of the solved system; a dense decomposition beyond takes minutes and gigabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def fit_audience(acts: Acts, n_films: int, *, dim: int = DIM, ridge: float = RID
 
     Solved in the smaller of user and film space. With X of shape ``(n_users, n_films)`` and ``K = (XXᵀ + λI)⁻¹``, the
     off-diagonal of B equals ``Xᵀ K X diag(1 / (1 − d))``, ``d_j = x_jᵀ K x_j`` (Woodbury). Where both sides exceed
-    12,000, only the most active users count.
+    4,000, only the most active users count.
 
     Args:
         acts: Training acts; a film counts as much as it was liked, and not at all when disliked.
@@ -54,16 +54,15 @@ def fit_audience(acts: Acts, n_films: int, *, dim: int = DIM, ridge: float = RID
     if min(liked.shape) > MOST_ROWS:
         counts = np.asarray(liked.sum(axis=1)).ravel()
         liked = liked[np.sort(np.argsort(-counts, kind="stable")[:MOST_ROWS])]
-    weights = _by_users(liked, ridge) if liked.shape[0] <= liked.shape[1] else _by_films(liked, ridge)
-    rank = max(1, min(dim, min(liked.shape) - 1))
-    # A fixed start makes the decomposition the same at every run.
-    left, values, right = svds(weights, k=rank, v0=np.full(min(weights.shape), 1.0), solver="arpack")
-    order = np.argsort(-values, kind="stable")
+    few_users = liked.shape[0] <= liked.shape[1]
+    left, values, right = _by_users(liked, ridge) if few_users else _by_films(liked, ridge)
+    order = np.argsort(-values, kind="stable")[: max(1, min(dim, int(np.sum(values > values.max() * 1e-9))))]
     root = np.sqrt(np.maximum(values[order], 0.0))
-    history, candidate = left[:, order] * root, right[order].T * root
+    history, candidate = left[:, order] * root, right[:, order] * root
     largest = max(float(np.linalg.norm(candidate, axis=1).max(initial=0.0)), 1e-12)
-    return AudienceVectors(history=(history * largest).astype(np.float32),
-                           candidate=(candidate / largest).astype(np.float32))
+    return AudienceVectors(
+        history=(history * largest).astype(np.float32), candidate=(candidate / largest).astype(np.float32)
+    )
 
 
 def _like_matrix(acts: Acts, n_films: int) -> sparse.csr_matrix:
@@ -75,23 +74,26 @@ def _like_matrix(acts: Acts, n_films: int) -> sparse.csr_matrix:
     return matrix
 
 
-def _by_users(liked: sparse.csr_matrix, ridge: float) -> LinearOperator:
-    gram = (liked @ liked.T).toarray()
+def _by_users(liked: sparse.csr_matrix, ridge: float) -> Decomposition:
+    """Decompose ``B = Xᵀ S``, both of rank n_users: QR of each, then a small dense decomposition."""
+    dense = liked.toarray()
+    gram = dense @ dense.T
     gram[np.diag_indices_from(gram)] += ridge
-    solved: Floats = np.linalg.solve(gram, liked.toarray())
-    kept = 1.0 - np.asarray(liked.multiply(solved).sum(axis=0)).ravel()
-    scaled = solved / np.maximum(kept, 1e-9)
-    n_films = liked.shape[1]
-    return LinearOperator(
-        (n_films, n_films), dtype=np.float64,
-        matvec=lambda vector: liked.T @ (scaled @ vector), rmatvec=lambda vector: scaled.T @ (liked @ vector))
+    solved: Floats = np.linalg.solve(gram, dense)
+    scaled = solved / np.maximum(1.0 - (dense * solved).sum(axis=0), 1e-9)
+    left, left_small = np.linalg.qr(dense.T)
+    right, right_small = np.linalg.qr(scaled.T)
+    inner_left, values, inner_right = np.linalg.svd(left_small @ right_small.T)
+    return left @ inner_left, values, right @ inner_right.T
 
 
-def _by_films(liked: sparse.csr_matrix, ridge: float) -> Floats:
+def _by_films(liked: sparse.csr_matrix, ridge: float) -> Decomposition:
+    """Decompose B itself: ``B = (D − P) diag(1 / P_jj)`` with a symmetric P, by its eigenvectors."""
     gram = (liked.T @ liked).toarray()
     gram[np.diag_indices_from(gram)] += ridge
     inverse: Floats = np.linalg.inv(gram)
     weights = -inverse / np.diag(inverse)
     # The diagonal of the low-rank form, so that both ways factorise the same matrix.
     np.fill_diagonal(weights, 1.0 / (ridge * np.diag(inverse)) - 1.0)
-    return weights
+    left, values, right = np.linalg.svd(weights)
+    return left, values, right.T
