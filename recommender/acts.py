@@ -60,11 +60,16 @@ class Acts:
         rows = interactions.loc[known]
         kinds = rows[Interaction.KIND].to_numpy(object)
         values = rows[Interaction.VALUE].to_numpy(np.float64)
-        codes = (np.zeros(len(rows), np.int64) if user_codes is None
-                 else rows[Interaction.USER].map(user_codes).to_numpy(np.int64))
+        codes = (
+            np.zeros(len(rows), np.int64)
+            if user_codes is None
+            else rows[Interaction.USER].map(user_codes).to_numpy(np.int64)
+        )
         rated, watched = kinds == "rated", kinds == "watched"
         return cls(
-            users=codes, films=films[known].to_numpy(np.int64), likes=likes(kinds, values),
+            users=codes,
+            films=films[known].to_numpy(np.int64),
+            likes=likes(kinds, values),
             watched=rated | watched,
             positive=(rated & (values >= POSITIVE_RATING)) | (watched & (values >= POSITIVE_SHARE)),
             days=days(rows[Interaction.TS]),
@@ -78,8 +83,14 @@ class Acts:
 
     def take(self, chosen: npt.NDArray[np.bool_] | Rows) -> "Acts":
         """Return some of the acts, in the order given."""
-        return Acts(users=self.users[chosen], films=self.films[chosen], likes=self.likes[chosen],
-                    watched=self.watched[chosen], positive=self.positive[chosen], days=self.days[chosen])
+        return Acts(
+            users=self.users[chosen],
+            films=self.films[chosen],
+            likes=self.likes[chosen],
+            watched=self.watched[chosen],
+            positive=self.positive[chosen],
+            days=self.days[chosen],
+        )
 
 
 def likes(kinds: npt.NDArray[np.object_], values: Floats) -> Floats:

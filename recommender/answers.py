@@ -1,7 +1,7 @@
 """What the answers about one film or slate hold: an explanation, a verdict, a what-if, a replay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from recommender.slates import Slate, SlateItem
@@ -51,9 +51,14 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, the keys of ``recommendr explain --json`` first."""
         return {
-            "score": self.score, "blocks": dict(self.blocks), "features": [term.to_dict() for term in self.features],
-            "history": [term.to_dict() for term in self.history], "user_id": self.user_id, "film_id": self.film_id,
-            "title": self.title, "index_version": self.index_version,
+            "score": self.score,
+            "blocks": dict(self.blocks),
+            "features": [term.to_dict() for term in self.features],
+            "history": [term.to_dict() for term in self.history],
+            "user_id": self.user_id,
+            "film_id": self.film_id,
+            "title": self.title,
+            "index_version": self.index_version,
         }
 
 
@@ -70,15 +75,15 @@ class WhyNot:
 
     user_id: str
     film_id: str
-    title: str
     verdict: Verdict
-    rule: str | None
-    rank: int | None
-    gap: dict[str, float]
-    score: float | None
-    score_at_k: float | None
     candidates: int
     k: int
+    title: str = ""
+    rule: str | None = None
+    rank: int | None = None
+    gap: dict[str, float] = field(default_factory=dict)
+    score: float | None = None
+    score_at_k: float | None = None
     slate_id: str | None = None
 
     @property
@@ -100,9 +105,18 @@ class WhyNot:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, the keys of ``recommendr why-not --json`` first."""
         return {
-            "verdict": self.verdict, "rule": self.rule, "rank": self.rank, "gap": dict(self.gap),
-            "user_id": self.user_id, "film_id": self.film_id, "title": self.title, "score": self.score,
-            "score_at_k": self.score_at_k, "candidates": self.candidates, "k": self.k, "sentence": self.sentence,
+            "verdict": self.verdict,
+            "rule": self.rule,
+            "rank": self.rank,
+            "gap": dict(self.gap),
+            "user_id": self.user_id,
+            "film_id": self.film_id,
+            "title": self.title,
+            "score": self.score,
+            "score_at_k": self.score_at_k,
+            "candidates": self.candidates,
+            "k": self.k,
+            "sentence": self.sentence,
             "slate_id": self.slate_id,
         }
 
@@ -119,9 +133,13 @@ class WhatIf:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"removed": list(self.removed), "before": [item.to_dict() for item in self.before],
-                "after": [item.to_dict() for item in self.after], "entered": list(self.entered),
-                "left": list(self.left)}
+        return {
+            "removed": list(self.removed),
+            "before": [item.to_dict() for item in self.before],
+            "after": [item.to_dict() for item in self.after],
+            "entered": list(self.entered),
+            "left": list(self.left),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +153,12 @@ class Sensitivity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"removed": list(self.removed), "titles": list(self.titles), "score_change": self.score_change,
-                "new_rank": self.new_rank}
+        return {
+            "removed": list(self.removed),
+            "titles": list(self.titles),
+            "score_change": self.score_change,
+            "new_rank": self.new_rank,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +173,13 @@ class Replay:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"identical": self.identical, "slate_id": self.slate_id, "differences": list(self.differences),
-                "index_version": self.slate.index_version, "items": [item.to_dict() for item in self.again]}
+        return {
+            "identical": self.identical,
+            "slate_id": self.slate_id,
+            "differences": list(self.differences),
+            "index_version": self.slate.index_version,
+            "items": [item.to_dict() for item in self.again],
+        }
 
 
 def differences(before: tuple[SlateItem, ...], after: tuple[SlateItem, ...]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Every user's films at once, for exposure counts and nightly lists."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -44,18 +45,35 @@ def recommend_all(view: View, *, k: int, on: dt.date) -> pd.DataFrame:
     for first in range(0, len(users), _BLOCK_USERS):
         block = users.iloc[first : first + _BLOCK_USERS]
         own = acts.take(np.arange(starts[first], starts[first + len(block)]))
-        own = Acts(users=own.users - first, films=own.films, likes=own.likes, watched=own.watched,
-                   positive=own.positive, days=own.days)
-        vectors = profiles(view.matrix, own, days=np.full(len(block), float((on - _EPOCH).days + 1)),
-                           markets=block[User.MARKET].tolist(), pooling=view.configuration.pooling)
+        own = Acts(
+            users=own.users - first,
+            films=own.films,
+            likes=own.likes,
+            watched=own.watched,
+            positive=own.positive,
+            days=own.days,
+        )
+        vectors = profiles(
+            view.matrix,
+            own,
+            days=np.full(len(block), float((on - _EPOCH).days + 1)),
+            markets=block[User.MARKET].tolist(),
+            pooling=view.configuration.pooling,
+        )
         masks = _masks(view, block, own, on)
         hits = view.index.search_many(vectors * weights, k=k, allowed=masks)
-        parts.append(pd.DataFrame({
-            User.ID: np.repeat(block[User.ID].to_numpy(), [len(hit.rows) for hit in hits]),
-            RANK: np.concatenate([np.arange(1, len(hit.rows) + 1) for hit in hits]),
-            Film.ID: [view.stored.film_ids[row] for hit in hits for row in hit.rows.tolist()],
-            SCORE: np.concatenate([hit.scores for hit in hits]),
-        }))
+        parts.append(
+            pd.DataFrame(
+                {
+                    User.ID: np.repeat(block[User.ID].to_numpy(), [len(hit.rows) for hit in hits]),
+                    RANK: np.concatenate([np.arange(1, len(hit.rows) + 1) for hit in hits]),
+                    Film.ID: [view.stored.film_ids[row] for hit in hits for row in hit.rows.tolist()],
+                    SCORE: np.concatenate([hit.scores for hit in hits]),
+                }
+            )
+        )
+    if not parts:
+        return pd.DataFrame(columns=[User.ID, RANK, Film.ID, SCORE])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -89,13 +107,21 @@ def who_gets(slates: pd.DataFrame, catalogue: Catalogue, film_id: str) -> dict[s
     regions = catalogue.users.set_index(User.ID)[User.REGION]
     counts = regions.reindex(users).value_counts()
     cells: dict[str, int | None] = {region: int(counts.get(region, 0)) for region in sorted(set(regions))}
-    small = [region for region, count in cells.items() if count is not None and 0 < count < LEAST_USERS]
+    hidden = [region for region, count in cells.items() if count is not None and 0 < count < LEAST_USERS]
     total: int | None = len(users) if len(users) == 0 or len(users) >= LEAST_USERS else None
-    if total is not None and len(small) == 1:
-        # One hidden cell could be had by subtraction: the smallest shown one goes with it.
-        shown = [region for region, count in cells.items() if region not in small and count]
-        small += sorted(shown, key=lambda region: cells[region] or 0)[:1]
-        total = total if len(small) > 1 else None
-    for region in small:
+    # Taken from the total, the shown cells would give the sum of the hidden ones: the smallest shown go with them
+    # until that sum leaves every small count open; where there are not enough, the total goes.
+    shown = sorted((r for r in cells if r not in hidden and counts.get(r, 0)), key=lambda r: int(counts[r]))
+    while hidden and total is not None and _tells(counts.reindex(hidden).tolist()):
+        if shown:
+            hidden.append(shown.pop(0))
+        else:
+            total = None
+    for region in hidden:
         cells[region] = None
-    return {"users": total, "by_region": cells, "suppressed": len(small) + (total is None)}
+    return {"users": total, "by_region": cells, "suppressed": len(hidden) + (total is None)}
+
+
+def _tells(hidden: Sequence[int]) -> bool:
+    """Say whether the sum of hidden counts narrows down one of them: one alone, or all of them small."""
+    return len(hidden) == 1 or sum(hidden) < 2 * LEAST_USERS

@@ -1,7 +1,7 @@
 """From a catalogue to an index version: encode, fit, publish, switch.
 
-Two strategies. *full* encodes and fits everything anew, side by side with what is served. *incremental* keeps the fit of
-the version that is served, encodes only films whose content hash is new, and lays them over it as a delta.
+Two strategies. *full* encodes and fits everything anew, side by side with what is served. *incremental* keeps the fit
+of the version that is served, encodes only films whose content hash is new, and lays them over it as a delta.
 """
 
 import logging
@@ -17,7 +17,7 @@ import pandas as pd
 from recommender.acts import Acts
 from recommender.catalogue import Catalogue, film_hashes
 from recommender.configuration import DEFAULT, Configuration
-from recommender.encoder import EmbeddingStore, SentenceTransformerEncoder, choose_dtype
+from recommender.encoder import Dtype, EmbeddingStore, SentenceTransformerEncoder, choose_dtype
 from recommender.features import layout
 from recommender.features.content import film_texts
 from recommender.features.fitted import FEATURE_CODE, Encoded, chosen_blocks, fit_features
@@ -61,11 +61,21 @@ class BuildOptions:
     activate: bool = True
 
 
-def embed_films(settings: Settings, films: pd.DataFrame, progress: Progress | None = None) -> tuple[Vectors, str]:
-    """Return the text vectors of films, from the store where they are known, and the encoder's name and precision."""
+def embed_films(
+    settings: Settings, films: pd.DataFrame, progress: Progress | None = None, dtype: Dtype | None = None
+) -> tuple[Vectors, str]:
+    """Return the text vectors of films, from the store where they are known, and the encoder's name and precision.
+
+    Args:
+        settings: Names the encoder.
+        films: The films.
+        progress: Told how many of the unknown texts are encoded.
+        dtype: The precision; chosen by the settings and the processor when None.
+    """
     texts = film_texts(films)
-    probe = [text for text in texts if text][:_PROBE_TEXTS]
-    dtype = choose_dtype(settings.encoder_dtype, settings.encoder, probe)
+    if dtype is None:
+        probe = [text for text in texts if text][:_PROBE_TEXTS]
+        dtype = choose_dtype(settings.encoder_dtype, settings.encoder, probe)
     encoder = SentenceTransformerEncoder(settings.encoder, dtype=dtype, batch=settings.encoder_batch)
     store = EmbeddingStore(Paths(settings.home).embeddings, encoder)
     return store.vectors(texts, progress), f"{settings.encoder} {dtype}"
@@ -103,16 +113,27 @@ def build_index(
         else:
             manifest = _regenerate(settings, paths, catalogue, wanted, progress, clock or SystemClock())
         if wanted.activate and current_version(paths) != manifest.version:
-            before = current_version(paths)
-            switch(paths, manifest.version)
-            Ledger(Store.open(settings), clock).append(
-                "build", "index.switch", manifest.version, {"from": before, "strategy": wanted.strategy})
+            _activate(settings, paths, manifest, wanted.strategy, clock)
     _log.info("index built", extra={"version": manifest.version, "rows": manifest.rows, "strategy": wanted.strategy})
     return manifest
 
 
+def _activate(settings: Settings, paths: Paths, manifest: Manifest, strategy: Strategy, clock: Clock | None) -> None:
+    store = Store.open(settings)
+    try:
+        before = current_version(paths)
+        switch(paths, manifest.version)
+        Ledger(store, clock).append("build", "index.switch", manifest.version, {"from": before, "strategy": strategy})
+    finally:
+        store.close()
+
+
 def _regenerate(
-    settings: Settings, paths: Paths, catalogue: Catalogue, options: BuildOptions, progress: Progress | None,
+    settings: Settings,
+    paths: Paths,
+    catalogue: Catalogue,
+    options: BuildOptions,
+    progress: Progress | None,
     clock: Clock,
 ) -> Manifest:
     films = catalogue.films
@@ -128,16 +149,36 @@ def _regenerate(
     extra = _facts(catalogue, encoder, list(features.layout), options)
 
     def attach(folder: Path) -> None:
-        write_features(folder, features, encoded, rows=np.arange(len(films)), film_ids=films[Film.ID].tolist(),
-                       content_hashes=film_hashes(films).tolist(), market_means=means)
+        write_features(
+            folder,
+            features,
+            encoded,
+            rows=np.arange(len(films)),
+            film_ids=films[Film.ID].tolist(),
+            content_hashes=film_hashes(films).tolist(),
+            market_means=means,
+        )
 
-    return write_version(paths, vectors=encoded.vectors, blocks=dict(features.layout.ranges), extra=extra,
-                         attachments=attach, progress=progress, clock=clock)
+    return write_version(
+        paths,
+        vectors=encoded.vectors,
+        blocks=dict(features.layout.ranges),
+        extra=extra,
+        attachments=attach,
+        progress=progress,
+        clock=clock,
+    )
 
 
 def _facts(catalogue: Catalogue, encoder: str, blocks: Sequence[str], options: BuildOptions) -> dict[str, Any]:
-    return {"feature_code": FEATURE_CODE, "encoder": encoder, "snapshot_id": catalogue.snapshot_id,
-            "blocks": list(blocks), "strategy": options.strategy, **options.configuration.of_blocks(blocks).to_dict()}
+    return {
+        "feature_code": FEATURE_CODE,
+        "encoder": encoder,
+        "snapshot_id": catalogue.snapshot_id,
+        "blocks": list(blocks),
+        "strategy": options.strategy,
+        **options.configuration.of_blocks(blocks).to_dict(),
+    }
 
 
 def _extend(
@@ -145,8 +186,9 @@ def _extend(
 ) -> Manifest:
     current = current_version(paths)
     if current is None:
-        raise StateError("no index version is current", "an increment needs one to stand on",
-                         "run `recommendr index build` first")
+        raise StateError(
+            "no index version is current", "an increment needs one to stand on", "run `recommendr index build` first"
+        )
     served = open_version(paths, current).manifest
     # Always laid over the full version, never over another delta: one look-up serves, however many increments came.
     root = open_version(paths, current if served.delta is None else served.delta.base)
@@ -162,12 +204,27 @@ def _extend(
     extra = {**root.manifest.extra, "snapshot_id": catalogue.snapshot_id, "strategy": "incremental"}
 
     def attach(folder: Path) -> None:
-        write_features(folder, stored.fitted, encoded, film_ids=ids, content_hashes=hashes.tolist(),
-                       rows=np.concatenate([change.replaced_rows, np.arange(root.rows, len(ids))]),
-                       market_means=stored.market_means)
+        write_features(
+            folder,
+            stored.fitted,
+            encoded,
+            film_ids=ids,
+            content_hashes=hashes.tolist(),
+            rows=np.concatenate([change.replaced_rows, np.arange(root.rows, len(ids))]),
+            market_means=stored.market_means,
+        )
 
-    return write_delta(paths, root.version, replaced=change.replaced_rows, vectors=encoded.vectors,
-                       removed=change.removed_rows, extra=extra, attachments=attach, progress=progress, clock=clock)
+    return write_delta(
+        paths,
+        root.version,
+        replaced=change.replaced_rows,
+        vectors=encoded.vectors,
+        removed=change.removed_rows,
+        extra=extra,
+        attachments=attach,
+        progress=progress,
+        clock=clock,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,22 +254,34 @@ def _changes(catalogue: Catalogue, stored: StoredFeatures) -> _Changes:
     changed = np.flatnonzero((rows >= 0) & (old[rows] != hashes))
     changed = changed[np.argsort(rows[changed])]
     gone = np.setdiff1d(np.arange(len(stored.film_ids)), rows)
-    return _Changes(hashes=hashes, replaced_rows=rows[changed], replaced_films=changed,
-                    new_films=np.flatnonzero(rows < 0), removed_rows=gone)
+    return _Changes(
+        hashes=hashes,
+        replaced_rows=rows[changed],
+        replaced_films=changed,
+        new_films=np.flatnonzero(rows < 0),
+        removed_rows=gone,
+    )
 
 
 def _encode_changes(
-    settings: Settings, root: IndexVersion, stored: StoredFeatures, films: pd.DataFrame, replaced: Rows,
+    settings: Settings,
+    root: IndexVersion,
+    stored: StoredFeatures,
+    films: pd.DataFrame,
+    replaced: Rows,
     progress: Progress | None,
 ) -> Encoded:
     text = None
     if stored.fitted.content.text_dim:
-        text, encoder = embed_films(settings, films, progress)
+        # In the precision of the version, whatever these few films would have it be.
+        precision: Dtype = "bfloat16" if root.manifest.extra["encoder"].endswith(" bfloat16") else "float32"
+        text, encoder = embed_films(settings, films, progress, precision)
         if encoder != root.manifest.extra["encoder"] or text.shape[1] != stored.fitted.content.text_dim:
             raise EncoderError(
                 f"encoder == {encoder} of {text.shape[1]} dimensions",
                 f"must be {root.manifest.extra['encoder']} of {stored.fitted.content.text_dim}, as in {root.version}",
-                "set it back, or run `recommendr index build --strategy full`")
+                "set it back, or run `recommendr index build --strategy full`",
+            )
     encoded = stored.fitted.extend(films, text)
     # A film that was described anew keeps what its audience says of it.
     columns = slice(stored.fitted.content.layout.dim, root.dim)

@@ -11,9 +11,20 @@ from workspace.checks import check_scalar
 from workspace.errors import InvalidValueError
 
 DEFAULT_WEIGHTS: Final[Mapping[str, float]] = {
-    layout.TEXT: 0.3, layout.GENRE: 0.3, layout.KEYWORD: 0.3, layout.PEOPLE: 0.2, layout.COLLECTION: 0.3,
-    layout.ORIGIN: 0.1, layout.ERA: 0.3, layout.RUNTIME: 0.05, layout.AGE: 0.1, layout.ACCLAIM: 3.0, layout.QUALITY: 0.0,
-    layout.POPULARITY: 1.0, layout.RECENCY: 0.1, layout.AUDIENCE: 5.0,
+    layout.TEXT: 0.3,
+    layout.GENRE: 0.3,
+    layout.KEYWORD: 0.3,
+    layout.PEOPLE: 0.2,
+    layout.COLLECTION: 0.3,
+    layout.ORIGIN: 0.1,
+    layout.ERA: 0.3,
+    layout.RUNTIME: 0.05,
+    layout.AGE: 0.1,
+    layout.ACCLAIM: 3.0,
+    layout.QUALITY: 0.0,
+    layout.POPULARITY: 1.0,
+    layout.RECENCY: 0.1,
+    layout.AUDIENCE: 5.0,
 }
 """Used until a catalogue's own weights are fitted."""
 
@@ -43,8 +54,11 @@ class Configuration:
     def of_blocks(self, blocks: Iterable[str]) -> Self:
         """Keep the weights of some blocks; the re-rank terms stay."""
         kept = {*blocks, *RERANK_TERMS}
-        return type(self)(weights={name: weight for name, weight in self.weights.items() if name in kept},
-                          pooling=self.pooling, evidence=self.evidence)
+        return type(self)(
+            weights={name: weight for name, weight in self.weights.items() if name in kept},
+            pooling=self.pooling,
+            evidence=self.evidence,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a version's manifest keeps."""
@@ -53,8 +67,11 @@ class Configuration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Restore from a version's manifest."""
-        return cls(weights={name: float(value) for name, value in values["weights"].items()},
-                   pooling=Pooling.from_dict(values["pooling"]), evidence=dict(values.get("evidence", {})))
+        return cls(
+            weights={name: float(value) for name, value in values["weights"].items()},
+            pooling=Pooling.from_dict(values["pooling"]),
+            evidence=dict(values.get("evidence", {})),
+        )
 
 
 DEFAULT: Final = Configuration(weights=DEFAULT_WEIGHTS)

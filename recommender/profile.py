@@ -98,8 +98,11 @@ def block_scales(places: Layout, mass: Floats, pooling: Pooling) -> dict[str, Fl
     """Return each history block's scale for users of a given mass, shape like ``mass``."""
     dense = 1.0 / (mass + pooling.shrinkage)
     rooted = np.sqrt(dense)
-    return {name: rooted if name == layout.AUDIENCE or name in SPARSE_BLOCKS else dense
-            for name in places if name in layout.CONTENT_BLOCKS or name == layout.AUDIENCE}
+    return {
+        name: rooted if name == layout.AUDIENCE or name in SPARSE_BLOCKS else dense
+        for name in places
+        if name in layout.CONTENT_BLOCKS or name == layout.AUDIENCE
+    }
 
 
 def centre_of(matrix: FeatureMatrix, market: str) -> Floats:
@@ -141,13 +144,18 @@ def profile(matrix: FeatureMatrix, acts: Acts, *, day: float, market: str, pooli
             vector[matrix.layout.columns(layout.AUDIENCE)] = weight @ history
     for name, scale in scales.items():
         vector[matrix.layout.columns(name)] *= scale[0]
-    return Profile(vector=vector, rows=acts.films, liked=acts.likes > 0, coefficients=weight,
-                   scales={name: float(scale[0]) for name, scale in scales.items()}, centre=centre, prior=prior)
+    return Profile(
+        vector=vector,
+        rows=acts.films,
+        liked=acts.likes > 0,
+        coefficients=weight,
+        scales={name: float(scale[0]) for name, scale in scales.items()},
+        centre=centre,
+        prior=prior,
+    )
 
 
-def profiles(
-    matrix: FeatureMatrix, acts: Acts, *, days: Floats, markets: Sequence[str], pooling: Pooling
-) -> Vectors:
+def profiles(matrix: FeatureMatrix, acts: Acts, *, days: Floats, markets: Sequence[str], pooling: Pooling) -> Vectors:
     """Return many users' vectors at once, shape ``(n_users, dim)`` float32; the same sums as `profile`.
 
     Args:
@@ -171,7 +179,7 @@ def profiles(
     out[:, columns] = pooled @ matrix.candidates[films][:, columns] - sums[:, None] * centre
     if matrix.audience_history is not None:
         out[:, matrix.layout.columns(layout.AUDIENCE)] = pooled @ matrix.audience_history[films]
-    mass = np.bincount(acts.users, weights=np.abs(weight), minlength=n_users)
+    mass = np.bincount(acts.users, weights=np.abs(weight), minlength=n_users).astype(np.float64)
     for name, scale in block_scales(matrix.layout, mass, pooling).items():
         out[:, matrix.layout.columns(name)] *= scale[:, None].astype(np.float32)
     return out
@@ -196,4 +204,5 @@ def _mean(content: Vectors, films: Rows) -> Vectors:
     if not len(films):
         return np.zeros(content.shape[1], np.float32)
     counts = np.bincount(films, minlength=len(content))
-    return ((counts @ content.astype(np.float64)) / counts.sum()).astype(np.float32)
+    out: Vectors = ((counts @ content.astype(np.float64)) / counts.sum()).astype(np.float32)
+    return out

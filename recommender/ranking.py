@@ -103,8 +103,12 @@ def rank(
         scores = total(terms)
     else:
         order = np.lexsort((hits.rows, -scores))[:k]
-    return Ranked(rows=hits.rows[order], scores=scores[order],
-                  terms={name: values[order] for name, values in terms.items()}, path=hits.path)
+    return Ranked(
+        rows=hits.rows[order],
+        scores=scores[order],
+        terms={name: values[order] for name, values in terms.items()},
+        path=hits.path,
+    )
 
 
 def total(terms: Mapping[str, Floats]) -> Floats:

@@ -67,20 +67,30 @@ class Filters:
             if year is not None:
                 check_scalar(year, name, ge=_FIRST_FILM_YEAR, le=_LAST_FILM_YEAR, hint="a release year")
         if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
-            raise InvalidValueError(f"year_from == {self.year_from}", f"must be <= year_to == {self.year_to}",
-                                    "swap the two")
+            raise InvalidValueError(
+                f"year_from == {self.year_from}", f"must be <= year_to == {self.year_to}", "swap the two"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"exclude_genres": list(self.exclude_genres), "maximum_age": self.maximum_age,
-                "languages": list(self.languages), "year_from": self.year_from, "year_to": self.year_to}
+        return {
+            "exclude_genres": list(self.exclude_genres),
+            "maximum_age": self.maximum_age,
+            "languages": list(self.languages),
+            "year_from": self.year_from,
+            "year_to": self.year_to,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Restore from `to_dict`."""
-        return cls(exclude_genres=tuple(values.get("exclude_genres", ())), maximum_age=values.get("maximum_age"),
-                   languages=tuple(values.get("languages", ())), year_from=values.get("year_from"),
-                   year_to=values.get("year_to"))
+        return cls(
+            exclude_genres=tuple(values.get("exclude_genres", ())),
+            maximum_age=values.get("maximum_age"),
+            languages=tuple(values.get("languages", ())),
+            year_from=values.get("year_from"),
+            year_to=values.get("year_to"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +199,12 @@ class RuleBook:
         """Every language of the catalogue, sorted."""
         return tuple(sorted(self._languages))
 
+    @property
+    def first_release(self) -> dt.date | None:
+        """The oldest known release date; None when none is known."""
+        known = self._release[~np.isnat(self._release)]
+        return known.min().item() if known.size else None
+
     def decide(self, request: Request, *, without: str | None = None) -> Decision:
         """Apply every rule in order.
 
@@ -281,17 +297,21 @@ class RuleBook:
         return self._offered[region]
 
     def _check(self, request: Request) -> None:
-        known = self._release[~np.isnat(self._release)]
-        if known.size and np.datetime64(request.on, "D") < known.min():
-            raise InvalidValueError(f"on == {request.on}", f"must be >= {known.min()}, the first film's release",
-                                    "give a later date")
-        for kind, names, masks in (("genre", request.filters.exclude_genres, self._genres),
-                                   ("language", request.filters.languages, self._languages)):
+        first = self.first_release
+        if first is not None and request.on < first:
+            raise InvalidValueError(
+                f"on == {request.on}", f"must be >= {first}, the first film's release", "give a later date"
+            )
+        for kind, names, masks in (
+            ("genre", request.filters.exclude_genres, self._genres),
+            ("language", request.filters.languages, self._languages),
+        ):
             for name in names:
                 if name not in masks:
                     near = difflib.get_close_matches(name, list(masks), n=3, cutoff=0.4) or sorted(masks)[:8]
-                    raise InvalidValueError(f"{kind} == {name!r}", "no film of the catalogue has it",
-                                            f"did you mean {', '.join(near)}?")
+                    raise InvalidValueError(
+                        f"{kind} == {name!r}", "no film of the catalogue has it", f"did you mean {', '.join(near)}?"
+                    )
 
 
 def _masks(cells: Sequence[Sequence[str]]) -> dict[str, Mask]:

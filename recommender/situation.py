@@ -68,8 +68,15 @@ class Situation:
 
     def rank(self, decision: Decision, k: int) -> Ranked:
         """Return the best k allowed films."""
-        return rank(self.view.index, self.view.matrix.layout, self.profile, self.query, self.ask.weights,
-                    allowed=decision.allowed, k=k)
+        return rank(
+            self.view.index,
+            self.view.matrix.layout,
+            self.profile,
+            self.query,
+            self.ask.weights,
+            allowed=decision.allowed,
+            k=k,
+        )
 
 
 class Desk:
@@ -141,23 +148,40 @@ class Desk:
         if ask.without:
             gone = {view.film_rows[film] for film in ask.without if film in view.film_rows}
             kept = acts.take(~np.isin(acts.films, sorted(gone)))
-        person = profile(view.matrix, kept, day=float((ask.on - _EPOCH).days + 1), market=str(user[User.MARKET]),
-                         pooling=view.configuration.pooling)
-        return Situation(ask=ask, view=view, history=history, acts=kept, profile=person,
-                         query=view.query(person.vector, ask.weights), request=self._request(view, ask, user, acts))
+        person = profile(
+            view.matrix,
+            kept,
+            day=float((ask.on - _EPOCH).days + 1),
+            market=str(user[User.MARKET]),
+            pooling=view.configuration.pooling,
+        )
+        return Situation(
+            ask=ask,
+            view=view,
+            history=history,
+            acts=kept,
+            profile=person,
+            query=view.query(person.vector, ask.weights),
+            request=self._request(view, ask, user, acts),
+        )
 
     def _request(self, view: View, ask: Ask, user: dict[str, Any], acts: Acts) -> Request:
         shown: set[str] = set()
         if ask.shown_before is not None:
-            shown = self._slates.shown(ask.user_id, since=ask.made_at - self._shown_lately, until=ask.made_at,
-                                       until_seq=ask.shown_before)
+            shown = self._slates.shown(
+                ask.user_id, since=ask.made_at - self._shown_lately, until=ask.made_at, until_seq=ask.shown_before
+            )
         limit = user[User.MAXIMUM_AGE]
         return Request(
-            on=ask.on, region=ask.region, filters=ask.filters,
+            on=ask.on,
+            region=ask.region,
+            filters=ask.filters,
             user_maximum_age=None if limit is None or pd.isna(limit) else int(limit),
             user_excluded_genres=tuple(user[User.EXCLUDED_GENRES]),
-            seen=np.unique(acts.films[acts.watched]), dismissed=np.unique(acts.films[~acts.watched]),
-            shown_lately=_rows(view, sorted(shown)))
+            seen=np.unique(acts.films[acts.watched]),
+            dismissed=np.unique(acts.films[~acts.watched]),
+            shown_lately=_rows(view, sorted(shown)),
+        )
 
 
 def _rows(view: View, films: Sequence[str]) -> Rows:

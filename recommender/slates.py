@@ -60,8 +60,13 @@ class SlateItem:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"film_id": self.film_id, "title": self.title, "rank": self.rank, "score": self.score,
-                "contributions": dict(self.contributions)}
+        return {
+            "film_id": self.film_id,
+            "title": self.title,
+            "rank": self.rank,
+            "score": self.score,
+            "contributions": dict(self.contributions),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +105,23 @@ class Slate:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, the keys of ``recommendr recommend --json`` first."""
         return {
-            "slate_id": self.slate_id, "user_id": self.user_id, "index_version": self.index_version,
-            "items": [item.to_dict() for item in self.items], "funnel": [step.to_dict() for step in self.funnel],
-            "made_at": self.made_at.isoformat(), "on": self.on.isoformat(), "region": self.region,
-            "filters": self.filters.to_dict(), "k": self.k, "seed": self.seed, "snapshot_id": self.snapshot_id,
-            "weights": dict(self.weights), "transaction_id": self.transaction_id, "relax": list(self.relax),
-            "path": self.path, "latency_ms": self.latency_ms,
+            "slate_id": self.slate_id,
+            "user_id": self.user_id,
+            "index_version": self.index_version,
+            "items": [item.to_dict() for item in self.items],
+            "funnel": [step.to_dict() for step in self.funnel],
+            "made_at": self.made_at.isoformat(),
+            "on": self.on.isoformat(),
+            "region": self.region,
+            "filters": self.filters.to_dict(),
+            "k": self.k,
+            "seed": self.seed,
+            "snapshot_id": self.snapshot_id,
+            "weights": dict(self.weights),
+            "transaction_id": self.transaction_id,
+            "relax": list(self.relax),
+            "path": self.path,
+            "latency_ms": self.latency_ms,
         }
 
 
@@ -122,15 +138,33 @@ class SlateLog:
     def append(self, slate: Slate) -> None:
         """Store one slate, numbered after all that stand."""
         row = SlateRow(
-            slate_id=slate.slate_id, user_id=slate.user_id, made_at=slate.made_at, on_date=slate.on,
-            region=slate.region, filters=slate.filters.to_dict(), k=slate.k, seed=slate.seed,
-            index_version=slate.index_version, weights=dict(slate.weights), snapshot_id=slate.snapshot_id,
-            live_seq=slate.live_seq, transaction_id=slate.transaction_id,
+            slate_id=slate.slate_id,
+            user_id=slate.user_id,
+            made_at=slate.made_at,
+            on_date=slate.on,
+            region=slate.region,
+            filters=slate.filters.to_dict(),
+            k=slate.k,
+            seed=slate.seed,
+            index_version=slate.index_version,
+            weights=dict(slate.weights),
+            snapshot_id=slate.snapshot_id,
+            live_seq=slate.live_seq,
+            transaction_id=slate.transaction_id,
             funnel=[step.to_dict() for step in slate.funnel],
-            options={"shown_before": slate.shown_before, "relax": list(slate.relax), "path": slate.path,
-                     "latency_ms": slate.latency_ms, "titles": [item.title for item in slate.items]},
-            items=[SlateItemRow(rank=item.rank, film_id=item.film_id, score=item.score,
-                                contributions=dict(item.contributions)) for item in slate.items],
+            options={
+                "shown_before": slate.shown_before,
+                "relax": list(slate.relax),
+                "path": slate.path,
+                "latency_ms": slate.latency_ms,
+                "titles": [item.title for item in slate.items],
+            },
+            items=[
+                SlateItemRow(
+                    rank=item.rank, film_id=item.film_id, score=item.score, contributions=dict(item.contributions)
+                )
+                for item in slate.items
+            ],
         )
         with self._store.session() as session:
             row.seq = _last_seq(session) + 1
@@ -145,8 +179,11 @@ class SlateLog:
         with self._store.reading() as session:
             row = session.get(SlateRow, slate_id)
             if row is None:
-                raise UnknownError(f"slate_id == {slate_id!r}", "must be a logged slate",
-                                   "`recommendr recommend USER --json` prints the id of the slate it logs")
+                raise UnknownError(
+                    f"slate_id == {slate_id!r}",
+                    "must be a logged slate",
+                    "`recommendr recommend USER --json` prints the id of the slate it logs",
+                )
             return _slate(row)
 
     def of_user(self, user_id: str, limit: int = 20) -> list[Slate]:
@@ -162,9 +199,16 @@ class SlateLog:
 
     def shown(self, user_id: str, *, since: dt.datetime, until: dt.datetime, until_seq: int) -> set[str]:
         """Return the films of a user's slates made in ``[since, until]`` and numbered up to ``until_seq``."""
-        query = (select(SlateItemRow.film_id).join(SlateRow, SlateRow.slate_id == SlateItemRow.slate_id)
-                 .where(SlateRow.user_id == user_id, SlateRow.made_at >= since, SlateRow.made_at <= until,
-                        SlateRow.seq <= until_seq))
+        query = (
+            select(SlateItemRow.film_id)
+            .join(SlateRow, SlateRow.slate_id == SlateItemRow.slate_id)
+            .where(
+                SlateRow.user_id == user_id,
+                SlateRow.made_at >= since,
+                SlateRow.made_at <= until,
+                SlateRow.seq <= until_seq,
+            )
+        )
         with self._store.reading() as session:
             return set(session.scalars(query))
 
@@ -181,15 +225,34 @@ def _last_seq(session: Session) -> int:
 def _slate(row: SlateRow) -> Slate:
     titles = row.options["titles"]
     return Slate(
-        slate_id=row.slate_id, user_id=row.user_id, made_at=_aware(row.made_at), on=row.on_date, region=row.region,
-        filters=Filters.from_dict(row.filters), k=row.k, seed=row.seed, index_version=row.index_version,
-        snapshot_id=row.snapshot_id, live_seq=row.live_seq, shown_before=row.options["shown_before"],
-        weights=dict(row.weights), transaction_id=row.transaction_id,
-        items=tuple(SlateItem(film_id=item.film_id, title=title, rank=item.rank, score=item.score,
-                              contributions=dict(item.contributions))
-                    for item, title in zip(row.items, titles, strict=True)),
-        funnel=tuple(FunnelStep(**step) for step in row.funnel), relax=tuple(row.options["relax"]),
-        path=row.options["path"], latency_ms=row.options["latency_ms"],
+        slate_id=row.slate_id,
+        user_id=row.user_id,
+        made_at=_aware(row.made_at),
+        on=row.on_date,
+        region=row.region,
+        filters=Filters.from_dict(row.filters),
+        k=row.k,
+        seed=row.seed,
+        index_version=row.index_version,
+        snapshot_id=row.snapshot_id,
+        live_seq=row.live_seq,
+        shown_before=row.options["shown_before"],
+        weights=dict(row.weights),
+        transaction_id=row.transaction_id,
+        items=tuple(
+            SlateItem(
+                film_id=item.film_id,
+                title=title,
+                rank=item.rank,
+                score=item.score,
+                contributions=dict(item.contributions),
+            )
+            for item, title in zip(row.items, titles, strict=True)
+        ),
+        funnel=tuple(FunnelStep(**step) for step in row.funnel),
+        relax=tuple(row.options["relax"]),
+        path=row.options["path"],
+        latency_ms=row.options["latency_ms"],
     )
 
 

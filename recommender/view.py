@@ -35,8 +35,11 @@ class View:
 
     def __init__(self, index: IndexVersion, stored: StoredFeatures, catalogue: Catalogue) -> None:
         if len(stored.film_ids) != index.rows:
-            raise IntegrityError(f"version {index.version} names {len(stored.film_ids)} films",
-                                 f"must name {index.rows}", "build the version again")
+            raise IntegrityError(
+                f"version {index.version} names {len(stored.film_ids)} films",
+                f"must name {index.rows}",
+                "build the version again",
+            )
         self.index = index
         self.stored = stored
         self.catalogue = catalogue
@@ -47,8 +50,12 @@ class View:
         self.alive = np.isfinite(found) & index.alive
         self._catalogue_rows = np.where(np.isfinite(found), found, -1).astype(np.int64)
         self.matrix = FeatureMatrix(
-            layout=stored.fitted.layout, candidates=index.vectors, audience_history=stored.audience_history,
-            priors=stored.fitted.priors, market_means=stored.market_means)
+            layout=stored.fitted.layout,
+            candidates=index.vectors,
+            audience_history=stored.audience_history,
+            priors=stored.fitted.priors,
+            market_means=stored.market_means,
+        )
 
     @classmethod
     def open(cls, paths: Paths, version: str | None, catalogue: Catalogue) -> Self:
@@ -80,8 +87,10 @@ class View:
     @cached_property
     def titles(self) -> list[str]:
         """The title of every row."""
-        return [title if alive else film_id for title, alive, film_id in
-                zip(self.films[Film.TITLE], self.alive, self.stored.film_ids, strict=True)]
+        return [
+            title if alive else film_id
+            for title, alive, film_id in zip(self.films[Film.TITLE], self.alive, self.stored.film_ids, strict=True)
+        ]
 
     def query(self, vector: Floats, weights: Mapping[str, float]) -> Floats:
         """Put the block weights on a user vector, shape ``(dim,)``."""

@@ -64,9 +64,11 @@ class ContentFeatures:
     @classmethod
     def fit(cls, films: pd.DataFrame, *, text_dim: int, blocks: Sequence[str]) -> Self:
         """Fit the named blocks on a catalogue."""
-        return cls(text_dim=text_dim if layout.TEXT in blocks else 0,
-                   terms=tuple(block.fit(films) for block in TERM_BLOCKS if block.name in blocks),
-                   numbers=tuple(block for block in NUMBER_BLOCKS if block.name in blocks))
+        return cls(
+            text_dim=text_dim if layout.TEXT in blocks else 0,
+            terms=tuple(block.fit(films) for block in TERM_BLOCKS if block.name in blocks),
+            numbers=tuple(block for block in NUMBER_BLOCKS if block.name in blocks),
+        )
 
     @property
     def layout(self) -> Layout:
@@ -77,8 +79,11 @@ class ContentFeatures:
     def dims(self) -> dict[str, int]:
         """Width of each block, in order."""
         text = {layout.TEXT: self.text_dim} if self.text_dim else {}
-        return {**text, **{fit.block.name: fit.block.dim for fit in self.terms},
-                **{block.name: block.dim for block in self.numbers}}
+        return {
+            **text,
+            **{fit.block.name: fit.block.dim for fit in self.terms},
+            **{block.name: block.dim for block in self.numbers},
+        }
 
     def encode(self, films: pd.DataFrame, text: Vectors | None) -> ContentVectors:
         """Encode films.
@@ -96,13 +101,21 @@ class ContentFeatures:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a version's folder keeps."""
-        return {"text_dim": self.text_dim, "terms": {fit.block.name: fit.to_dict() for fit in self.terms},
-                "numbers": [block.name for block in self.numbers]}
+        return {
+            "text_dim": self.text_dim,
+            "terms": {fit.block.name: fit.to_dict() for fit in self.terms},
+            "numbers": [block.name for block in self.numbers],
+        }
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Restore from `to_dict`."""
-        return cls(text_dim=int(state["text_dim"]),
-                   terms=tuple(FittedTermBlock.from_dict(block, state["terms"][block.name])
-                               for block in TERM_BLOCKS if block.name in state["terms"]),
-                   numbers=tuple(block for block in NUMBER_BLOCKS if block.name in state["numbers"]))
+        return cls(
+            text_dim=int(state["text_dim"]),
+            terms=tuple(
+                FittedTermBlock.from_dict(block, state["terms"][block.name])
+                for block in TERM_BLOCKS
+                if block.name in state["terms"]
+            ),
+            numbers=tuple(block for block in NUMBER_BLOCKS if block.name in state["numbers"]),
+        )

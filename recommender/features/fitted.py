@@ -74,14 +74,21 @@ class FittedFeatures:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a version's folder keeps."""
-        return {"code": FEATURE_CODE, "content": self.content.to_dict(), "priors": self.priors.to_dict(),
-                "audience_dim": self.audience_dim}
+        return {
+            "code": FEATURE_CODE,
+            "content": self.content.to_dict(),
+            "priors": self.priors.to_dict(),
+            "audience_dim": self.audience_dim,
+        }
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Restore from `to_dict`."""
-        return cls(content=ContentFeatures.from_dict(state["content"]), priors=Priors.from_dict(state["priors"]),
-                   audience_dim=int(state["audience_dim"]))
+        return cls(
+            content=ContentFeatures.from_dict(state["content"]),
+            priors=Priors.from_dict(state["priors"]),
+            audience_dim=int(state["audience_dim"]),
+        )
 
     def extend(self, films: pd.DataFrame, text: Vectors | None) -> Encoded:
         """Encode films that come after the fit: their content speaks, their priors and audience are still unknown.
@@ -94,8 +101,11 @@ class FittedFeatures:
         nobody = Acts.none()
         priors = self.priors.vectors(films, nobody)
         audience = np.zeros((len(films), self.audience_dim), np.float32)
-        return Encoded(vectors=np.hstack([content.vectors, priors, audience]), content=content,
-                       audience_history=audience if self.audience_dim else None)
+        return Encoded(
+            vectors=np.hstack([content.vectors, priors, audience]),
+            content=content,
+            audience_history=audience if self.audience_dim else None,
+        )
 
 
 def fit_features(
@@ -125,11 +135,13 @@ def fit_features(
     audience: AudienceVectors | None = None
     if layout.AUDIENCE in blocks and len(acts):
         audience = fit_audience(acts, len(films))
-    features = FittedFeatures(content=content[0], priors=priors,
-                              audience_dim=0 if audience is None else audience.candidate.shape[1])
+    features = FittedFeatures(
+        content=content[0], priors=priors, audience_dim=0 if audience is None else audience.candidate.shape[1]
+    )
     parts = [content[1].vectors, priors.vectors(films, acts)]
     if audience is not None:
         parts.append(audience.candidate)
-    encoded = Encoded(vectors=np.hstack(parts), content=content[1],
-                      audience_history=None if audience is None else audience.history)
+    encoded = Encoded(
+        vectors=np.hstack(parts), content=content[1], audience_history=None if audience is None else audience.history
+    )
     return features, encoded

@@ -62,7 +62,7 @@ class Layout:
     @property
     def dim(self) -> int:
         """The width of the whole vector."""
-        return max(stop for _, stop in self.ranges.values())
+        return max((stop for _, stop in self.ranges.values()), default=0)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the block names."""

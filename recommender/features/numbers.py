@@ -26,7 +26,8 @@ def release_year(films: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 
 def _column(films: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    values: npt.NDArray[np.float64] = pd.to_numeric(films[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = pd.to_numeric(films[column], errors="coerce")
+    values: npt.NDArray[np.float64] = numbers.to_numpy(np.float64, na_value=np.nan)
     return values
 
 
@@ -63,7 +64,8 @@ class NumberBlock:
         distance = (numbers[:, None] - np.array(self.centres)[None, :]) / self.width
         similarity = np.exp(-0.5 * distance**2)
         unit = similarity / np.linalg.norm(similarity, axis=1, keepdims=True)
-        return np.nan_to_num(unit, nan=0.0).astype(np.float32)
+        out: Vectors = np.nan_to_num(unit, nan=0.0).astype(np.float32)
+        return out
 
     def label(self, film: Mapping[str, Any]) -> str:
         """Name the feature of one film."""

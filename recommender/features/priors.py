@@ -4,7 +4,7 @@ Their user side depends on the date of the request alone, so the time of the rec
 index answers for every date.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -105,6 +105,8 @@ def quality(acts: Acts, n_films: int) -> Vectors:
 class Recency:
     """Freshness of a release, e^((release − t)/τ): separable, so its date lives in the query.
 
+    From the newest release on, t stands still there: a catalogue that gets no new films does not lose its freshness.
+
     Args:
         origin_year: Where the exponentials are centred; keeps both factors small.
     """
@@ -164,13 +166,14 @@ class Priors:
 
     def query(self, day: float) -> Vectors:
         """Return the user side at a day, shape ``(sum of dims,)``."""
-        parts = {
+        parts: dict[str, Callable[[], Vectors]] = {
             layout.ACCLAIM: lambda: np.ones(1, np.float32),
             layout.QUALITY: lambda: np.ones(1, np.float32),
             layout.POPULARITY: lambda: self.bins.query(day),
             layout.RECENCY: lambda: self.recency.query(day),
         }
-        return np.concatenate([parts[name]() for name in self.blocks] or [np.zeros(0, np.float32)])
+        sides: list[Vectors] = [parts[name]() for name in self.blocks]
+        return np.concatenate(sides) if sides else np.zeros(0, np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a version's folder keeps."""
@@ -179,5 +182,8 @@ class Priors:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Restore from `to_dict`."""
-        return cls(blocks=tuple(state["blocks"]), bins=PopularityBins(edges=tuple(state["edges"])),
-                   recency=Recency(origin_year=float(state["origin_year"])))
+        return cls(
+            blocks=tuple(state["blocks"]),
+            bins=PopularityBins(edges=tuple(state["edges"])),
+            recency=Recency(origin_year=float(state["origin_year"])),
+        )

@@ -62,8 +62,9 @@ def write_features(
     """
     markets = sorted(market_means)
     write_json(folder / FEATURES_FILE, {**features.to_dict(), "markets": markets})
-    np.save(folder / MEANS_FILE, np.stack([market_means[name] for name in markets]).astype(np.float32),
-            allow_pickle=False)
+    np.save(
+        folder / MEANS_FILE, np.stack([market_means[name] for name in markets]).astype(np.float32), allow_pickle=False
+    )
     pq.write_table(pa.table({Film.ID: list(film_ids), CONTENT_HASH: list(content_hashes)}), folder / FILMS_FILE)
     np.save(folder / ROWS_FILE, rows, allow_pickle=False)
     if encoded.audience_history is not None:
@@ -83,7 +84,7 @@ def _write_terms(folder: Path, places: Layout, encoded: Encoded, count: int) -> 
     names = sorted(set(labels))
     number = {label: i for i, label in enumerate(names)}
     coded = np.array([number[label] for label in labels], np.int32)
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "offsets": np.concatenate([[0], np.cumsum(np.bincount(film, minlength=count))]).astype(np.int64),
         "columns": (np.concatenate(columns) if columns else np.empty(0, np.int32))[order].astype(np.int32),
         "values": (np.concatenate(values) if values else np.empty(0, np.float32))[order],
@@ -113,8 +114,11 @@ class StoredFeatures:
             audience = folder / AUDIENCE_FILE
             self._audience: Vectors | None = np.load(audience, mmap_mode="r") if audience.exists() else None
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise IntegrityError(f"the features of version {folder.name} can't be read: {error}", "",
-                                 "roll back, or build the version again") from error
+            raise IntegrityError(
+                f"the features of version {folder.name} can't be read: {error}",
+                "",
+                "roll back, or build the version again",
+            ) from error
         self.fitted = FittedFeatures.from_dict(state)
         self.film_ids: list[str] = table.column(Film.ID).to_pylist()
         self.content_hashes: list[str] = table.column(CONTENT_HASH).to_pylist()

@@ -8,10 +8,10 @@ Source: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" 
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from workspace.checks import check_scalar
 from workspace.columns import Film
 
 Vectors = npt.NDArray[np.float32]
+
+_NOTHING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class TermField:
     weight: float = 1.0
     most: int | None = None
 
-    def terms(self, value: Any) -> list[str]:
+    def terms(self, value: str | Sequence[str]) -> list[str]:
         """Return the labelled terms of one cell, each once."""
         names = [value] if isinstance(value, str) else list(value)
         cleaned = dict.fromkeys(name.strip() for name in names if isinstance(name, str) and name.strip())
@@ -97,14 +99,19 @@ class TermBlock:
         counts: Counter[str] = Counter()
         for terms in self._terms(films):
             counts.update(label for label, _ in terms)
-        ranked = sorted((label for label in counts if counts[label] >= self.least),
-                        key=lambda label: (-counts[label], label))
+        ranked = sorted(
+            (label for label in counts if counts[label] >= self.least), key=lambda label: (-counts[label], label)
+        )
         owners = ranked[: self.dim - max(4, self.dim // 4)]
         films_count = max(1, len(films))
         idf = {label: float(np.log(1 + films_count / counts[label])) if self.idf else 1.0 for label in ranked}
         unseen = float(np.log(1 + films_count)) if self.idf else 1.0
-        return FittedTermBlock(block=self, owners={label: i for i, label in enumerate(owners)}, idf=idf,
-                               unseen_idf=unseen if self.least <= 1 else 0.0)
+        return FittedTermBlock(
+            block=self,
+            owners={label: i for i, label in enumerate(owners)},
+            idf=idf,
+            unseen_idf=unseen if self.least <= 1 else 0.0,
+        )
 
     def _terms(self, films: pd.DataFrame) -> list[list[tuple[str, float]]]:
         out: list[list[tuple[str, float]]] = [[] for _ in range(len(films))]
@@ -137,13 +144,16 @@ class FittedTermBlock:
         values: list[float] = []
         labels: list[str] = []
         for row, terms in enumerate(self.block._terms(films)):  # noqa: SLF001 - the fitted half of the same class
-            placed = [(self.place(label), weight * idf, label) for label, weight in terms
-                      if (idf := self.idf.get(label, self.unseen_idf)) > 0]
-            sums: Counter[int] = Counter()
+            placed = [
+                (self.place(label), weight * idf, label)
+                for label, weight in terms
+                if (idf := self.idf.get(label, self.unseen_idf)) > 0
+            ]
+            sums: defaultdict[int, float] = defaultdict(float)
             for (column, sign), weight, _ in placed:
                 sums[column] += sign * weight
             norm = float(np.sqrt(sum(value * value for value in sums.values())))
-            if norm < 1e-9:  # no terms, or two that cancel in a shared dimension: the film says nothing here
+            if norm < _NOTHING:  # no terms, or two that cancel in a shared dimension: the film says nothing here
                 continue
             for (column, sign), weight, label in placed:
                 rows.append(row)
@@ -169,21 +179,36 @@ class FittedTermBlock:
     def from_dict(cls, block: TermBlock, state: Mapping[str, Any]) -> "FittedTermBlock":
         """Restore a fit from a version's folder."""
         owners: Sequence[str] = state["owners"]
-        return cls(block=block, owners={label: i for i, label in enumerate(owners)}, idf=dict(state["idf"]),
-                   unseen_idf=float(state["unseen_idf"]))
+        return cls(
+            block=block,
+            owners={label: i for i, label in enumerate(owners)},
+            idf=dict(state["idf"]),
+            unseen_idf=float(state["unseen_idf"]),
+        )
 
 
 TERM_BLOCKS = (
     TermBlock(name=layout.GENRE, fields=(TermField(column=Film.GENRES, label="genre"),), dim=48, idf=False),
     TermBlock(name=layout.KEYWORD, fields=(TermField(column=Film.KEYWORDS, label="keyword"),), dim=256, least=2),
-    TermBlock(name=layout.PEOPLE, dim=256, least=2, fields=(
-        TermField(column=Film.DIRECTORS, label="director"),
-        TermField(column=Film.WRITERS, label="writer"),
-        TermField(column=Film.CAST, label="cast", most=6),
-    )),
+    TermBlock(
+        name=layout.PEOPLE,
+        dim=256,
+        least=2,
+        fields=(
+            TermField(column=Film.DIRECTORS, label="director"),
+            TermField(column=Film.WRITERS, label="writer"),
+            TermField(column=Film.CAST, label="cast", most=6),
+        ),
+    ),
     TermBlock(name=layout.COLLECTION, fields=(TermField(column=Film.COLLECTION, label="collection"),), dim=128),
-    TermBlock(name=layout.ORIGIN, dim=128, least=2, fields=(
-        TermField(column=Film.COUNTRIES, label="country"), TermField(column=Film.LANGUAGES, label="language"),
-        TermField(column=Film.STUDIOS, label="studio"),
-    )),
+    TermBlock(
+        name=layout.ORIGIN,
+        dim=128,
+        least=2,
+        fields=(
+            TermField(column=Film.COUNTRIES, label="country"),
+            TermField(column=Film.LANGUAGES, label="language"),
+            TermField(column=Film.STUDIOS, label="studio"),
+        ),
+    ),
 )

@@ -23,8 +23,9 @@ def mask(*members: int, size: int = 6) -> rules.Mask:
 @pytest.fixture
 def book() -> RuleBook:
     return RuleBook(
-        release=np.array(["1990-01-01", "2000-01-01", "2010-01-01", "2021-01-01", "NaT", "2015-01-01"],
-                         dtype="datetime64[D]"),
+        release=np.array(
+            ["1990-01-01", "2000-01-01", "2010-01-01", "2021-01-01", "NaT", "2015-01-01"], dtype="datetime64[D]"
+        ),
         minimum_age=np.array([0, 12, 18, 0, np.nan, 16], dtype=np.float64),
         genres={"Drama": mask(0, 1, 2), "Horror": mask(2, 5)},
         languages={"en": mask(0, 1, 2, 3), "fr": mask(4, 5)},
@@ -34,13 +35,25 @@ def book() -> RuleBook:
 
 
 def test_decide_applies_each_rule_once_and_counts_what_it_removed(book: RuleBook) -> None:
-    request = Request(on=ON, region="eu", seen=np.array([0]), dismissed=np.array([1]),
-                      filters=Filters(exclude_genres=("Horror",)))
+    request = Request(
+        on=ON, region="eu", seen=np.array([0]), dismissed=np.array([1]), filters=Filters(exclude_genres=("Horror",))
+    )
     decision = book.decide(request)
     removed = {step.rule: step.removed for step in decision.funnel}
-    assert removed == {"catalogue": 0, "released": 1, "availability": 0, "legal_block": 1, "age": 0, "seen": 1,
-                       "dismissed": 1, "excluded_genres": 1, "age_filter": 0, "language": 0, "year": 0,
-                       "shown_lately": 0}
+    assert removed == {
+        "catalogue": 0,
+        "released": 1,
+        "availability": 0,
+        "legal_block": 1,
+        "age": 0,
+        "seen": 1,
+        "dismissed": 1,
+        "excluded_genres": 1,
+        "age_filter": 0,
+        "language": 0,
+        "year": 0,
+        "shown_lately": 0,
+    }
     assert np.flatnonzero(decision.allowed).tolist() == [4]
     assert decision.count == 1
 
@@ -77,8 +90,13 @@ def test_stopped_by_names_the_first_rule(book: RuleBook) -> None:
 
 
 def test_relaxing_names_user_filters_only_and_the_most_helpful_first(book: RuleBook) -> None:
-    request = Request(on=ON, region="eu", user_maximum_age=12, seen=np.array([0]),
-                      filters=Filters(exclude_genres=("Drama",), languages=("fr",)))
+    request = Request(
+        on=ON,
+        region="eu",
+        user_maximum_age=12,
+        seen=np.array([0]),
+        filters=Filters(exclude_genres=("Drama",), languages=("fr",)),
+    )
     assert book.decide(request).count == 0
     assert book.relaxing(request) == ()
     request = Request(on=ON, region="eu", filters=Filters(languages=("fr",), maximum_age=12))
@@ -88,31 +106,53 @@ def test_relaxing_names_user_filters_only_and_the_most_helpful_first(book: RuleB
 
 def test_alive_films_are_the_first_step_of_the_funnel() -> None:
     everywhere = {"*": mask(0, 1, 2, 3, 4, 5)}
-    book = RuleBook(release=np.full(6, "2000-01-01", dtype="datetime64[D]"), minimum_age=np.zeros(6), genres={},
-                    languages={}, available=everywhere, blocked={}, alive=mask(0, 1))
+    book = RuleBook(
+        release=np.full(6, "2000-01-01", dtype="datetime64[D]"),
+        minimum_age=np.zeros(6),
+        genres={},
+        languages={},
+        available=everywhere,
+        blocked={},
+        alive=mask(0, 1),
+    )
     request = Request(on=ON, region="eu")
     assert book.decide(request).funnel[0].remaining == 2
     assert book.stopped_by(4, request) == rules.CATALOGUE
 
 
-@pytest.mark.parametrize("wrong", [{"maximum_age": -1}, {"maximum_age": 400}, {"year_from": 12},
-                                   {"year_from": 2001, "year_to": 2000}])
+@pytest.mark.parametrize(
+    "wrong", [{"maximum_age": -1}, {"maximum_age": 400}, {"year_from": 12}, {"year_from": 2001, "year_to": 2000}]
+)
 def test_filters_refuse_impossible_values(wrong: dict[str, int]) -> None:
     with pytest.raises(InvalidValueError):
         Filters(**wrong)  # type: ignore[arg-type]
 
 
-@given(st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)), st.sampled_from(["eu", "na"]),
-       st.none() | st.integers(0, 18))
+@given(
+    st.sets(st.integers(0, 5)),
+    st.sets(st.integers(0, 5)),
+    st.sampled_from(["eu", "na"]),
+    st.none() | st.integers(0, 18),
+)
 def test_decide_agrees_with_stopped_by_film_by_film(
     seen: set[int], shown: set[int], region: str, maximum_age: int | None
 ) -> None:
     book = RuleBook(
-        release=np.array(["1990-01-01", "2000-01-01", "2010-01-01", "2021-01-01", "NaT", "2015-01-01"],
-                         dtype="datetime64[D]"),
-        minimum_age=np.array([0, 12, 18, 0, np.nan, 16]), genres={}, languages={},
-        available={"eu": mask(0, 1), "*": mask(2, 3)}, blocked={"na": mask(2)})
-    request = Request(on=ON, region=region, user_maximum_age=maximum_age, seen=np.array(sorted(seen), np.int64),
-                      shown_lately=np.array(sorted(shown), np.int64))
+        release=np.array(
+            ["1990-01-01", "2000-01-01", "2010-01-01", "2021-01-01", "NaT", "2015-01-01"], dtype="datetime64[D]"
+        ),
+        minimum_age=np.array([0, 12, 18, 0, np.nan, 16]),
+        genres={},
+        languages={},
+        available={"eu": mask(0, 1), "*": mask(2, 3)},
+        blocked={"na": mask(2)},
+    )
+    request = Request(
+        on=ON,
+        region=region,
+        user_maximum_age=maximum_age,
+        seen=np.array(sorted(seen), np.int64),
+        shown_lately=np.array(sorted(shown), np.int64),
+    )
     allowed = book.decide(request).allowed
     assert [book.stopped_by(row, request) is None for row in range(6)] == allowed.tolist()

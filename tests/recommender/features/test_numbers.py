@@ -36,11 +36,14 @@ def test_vectors_clip_numbers_beyond_the_last_centre() -> None:
     assert np.array_equal(vectors[0], vectors[1])
 
 
-@pytest.mark.parametrize(("block", "film", "label"), [
-    (ERA, {"release_date": pd.Timestamp("1994-10-14")}, "era: released 1994"),
-    (RUNTIME, {"runtime_min": 142.0}, "runtime: 142 min"),
-    (AGE, {"minimum_age": 16}, "age: from age 16"),
-    (AGE, {"minimum_age": float("nan")}, "age: unknown"),
-])
+@pytest.mark.parametrize(
+    ("block", "film", "label"),
+    [
+        (ERA, {"release_date": pd.Timestamp("1994-10-14")}, "era: released 1994"),
+        (RUNTIME, {"runtime_min": 142.0}, "runtime: 142 min"),
+        (AGE, {"minimum_age": 16}, "age: from age 16"),
+        (AGE, {"minimum_age": float("nan")}, "age: unknown"),
+    ],
+)
 def test_label_reads_like_the_fact(block: object, film: dict[str, object], label: str) -> None:
     assert block.label(film) == label  # type: ignore[attr-defined]

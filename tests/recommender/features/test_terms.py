@@ -13,8 +13,14 @@ NAMES = st.lists(st.text("abcdefgh", min_size=1, max_size=3), max_size=6)
 
 
 def block(dim: int = 8) -> TermBlock:
-    return TermBlock(name="people", dim=dim, fields=(
-        TermField(column="directors", label="director"), TermField(column="cast", label="cast", weight=0.5, most=2)))
+    return TermBlock(
+        name="people",
+        dim=dim,
+        fields=(
+            TermField(column="directors", label="director"),
+            TermField(column="cast", label="cast", weight=0.5, most=2),
+        ),
+    )
 
 
 def films(directors: list[list[str]], cast: list[list[str]]) -> pd.DataFrame:
@@ -38,7 +44,7 @@ def test_entries_take_the_first_billed_only_and_drop_blanks_and_repeats() -> Non
 def test_entries_weigh_by_field_and_inverse_document_frequency() -> None:
     frame = films([["Ann"], ["Ann"], ["Bea"], []], [["Cy"], [], [], []])
     entries = block(32).fit(frame).entries(frame)
-    values = dict(zip(entries.labels[:2], entries.values[:2], strict=True))
+    values = dict(zip(entries.labels[:2], entries.values[:2], strict=True))  # noqa: PD011 - no frame
     # By hand: director Ann is in 2 of 4 films, cast Cy in 1 of 4 at weight one half.
     ann, cy = np.log(1 + 4 / 2), 0.5 * np.log(1 + 4 / 1)
     assert values["director: Ann"] == pytest.approx(ann / np.hypot(ann, cy), rel=1e-6)
@@ -64,5 +70,5 @@ def test_fitted_block_encodes_later_films_like_earlier_ones() -> None:
 
 
 def test_block_refuses_a_width_too_small_to_share() -> None:
-    with pytest.raises(InvalidValueError, match="people.dim == 2, must be >= 8"):
+    with pytest.raises(InvalidValueError, match=r"people\.dim == 2, must be >= 8"):
         block(2)
