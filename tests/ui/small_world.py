@@ -1,0 +1,89 @@
+"""A workspace small enough to build in seconds and nasty enough to test what the pages do with it."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recommender.building import BuildOptions, build_index
+from recommender.catalogue import QuarantineLog, build_catalogue, empty_provenance, save_catalogue
+from recommender.catalogue.schema import conform_films, conform_interactions, conform_users
+from workspace.columns import Film, Interaction, User
+from workspace.paths import Paths
+from workspace.settings import Settings
+
+FILMS, USERS = 60, 30
+NASTY = "f0"
+NASTY_TITLE = '<img src=x onerror="window.hacked=1"> **bold** [x](javascript:window.hacked=1) :red[red] $x^2$'
+NASTY_SYNOPSIS = "<script>window.hacked=1</script> A *story*."
+COLD_USER, CHILD = "u28", "u29"
+GENRES = ("Drama", "Comedy", "Action", "Horror")
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def films() -> pd.DataFrame:
+    rows = []
+    for at in range(FILMS):
+        row: dict[str, Any] = {name: [] if name in Film.LISTS else None for name in Film.ALL}
+        row |= {
+            Film.ID: f"f{at}", Film.TITLE: NASTY_TITLE if at == 0 else f"Film number {at}",
+            Film.SYNOPSIS: NASTY_SYNOPSIS if at == 0 else f"The story of number {at}. " * 9,
+            Film.RELEASE_DATE: date(1980 + at % 40, 3, 1), Film.GENRES: [GENRES[at % 4], GENRES[(at // 4) % 4]],
+            Film.KEYWORDS: [f"keyword {at % 7}"], Film.DIRECTORS: [f"Director {at % 9}"],
+            Film.CAST: [f"Actor {at % 11}"],
+            Film.COUNTRIES: ["SE"], Film.LANGUAGES: ["sv" if at % 3 else "en"], Film.RUNTIME_MIN: 80 + at,
+            Film.AGE_RATING: "15" if at % 2 else "7", Film.MINIMUM_AGE: 15 if at % 2 else 7,
+            Film.PROVIDER: "aurora", Film.UPDATED_AT: NOW,
+        }  # fmt: skip
+        rows.append(row)
+    return conform_films(pd.DataFrame(rows, columns=list(Film.ALL)))
+
+
+def users() -> pd.DataFrame:
+    rows = [
+        {User.ID: f"u{at}", User.REGION: "SE" if at % 2 else "NO", User.MARKET: "nordic", User.PREMIUM: True,
+         User.JOINED_AT: NOW - timedelta(days=400), User.EXCLUDED_GENRES: [],
+         User.MAXIMUM_AGE: 3 if f"u{at}" == CHILD else None, User.CONSENT: True}
+        for at in range(USERS)
+    ]  # fmt: skip
+    return conform_users(pd.DataFrame(rows, columns=list(User.ALL)))
+
+
+def interactions() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    rows = []
+    for at in range(USERS):
+        if f"u{at}" in (COLD_USER, CHILD):
+            continue
+        seen = set(rng.choice(np.arange(1, FILMS), 12, replace=False).tolist()) | ({0} if at else set())
+        rows += [(f"u{at}", f"f{film}", "rated", float(rng.integers(4, 11)) / 2, NOW - timedelta(days=int(film) + 1))
+                 for film in seen]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=list(Interaction.ALL))
+    return conform_interactions(frame.assign(ts=pd.to_datetime(frame[Interaction.TS], utc=True)))
+
+
+def build(home: Path) -> tuple[str, str]:
+    """Fill a workspace; return the two index versions, the current one last."""
+    log = QuarantineLog()
+    log.refuse("aurora", 7, "f7", "duplicate id", "=cmd|'/c calc'!A0")
+    log.repair("borealis", 9, "f9", "title", "control characters removed", "<b>x</b>")
+    status = [
+        {"provider": "aurora", "ok": True, "served": True, "updated_at": NOW.isoformat(), "films": FILMS, "reason": ""},
+        {
+            "provider": "borealis",
+            "ok": False,
+            "served": False,
+            "updated_at": "",
+            "films": 0,
+            "reason": "connection refused",
+        },
+    ]
+    facts = {"source": "test", "imported_at": NOW.isoformat(), "providers": status}
+    catalogue = build_catalogue(films(), users(), interactions(), log.frame(), empty_provenance(), facts)
+    save_catalogue(catalogue, Paths(home).ensure())
+    settings = Settings(home=home)
+    first = build_index(settings, catalogue, options=BuildOptions(without=("text", "audience")))
+    second = build_index(settings, catalogue, options=BuildOptions(without=("text",)))
+    return first.version, second.version

@@ -1,0 +1,108 @@
+"""What the pages say when there is nothing to show, or something wrong: always what, limit and cure."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from recommender.index import current_version
+from tests.ui.small_world import CHILD, COLD_USER
+from workspace.ledger import Ledger
+from workspace.paths import Paths
+from workspace.settings import Settings
+from workspace.store import Store
+
+CONSOLE = Path(__file__).parents[2] / "dashboard" / "console.py"
+World = tuple[Path, tuple[str, str]]
+
+
+def opened(home: Path, monkeypatch: pytest.MonkeyPatch, page: str = "recommendations", **query: str) -> AppTest:
+    monkeypatch.setenv("RECOMMENDR_HOME", str(home))
+    app = AppTest.from_file(str(CONSOLE), default_timeout=60)
+    app.query_params.update(query)
+    app.run()
+    if page != "recommendations":
+        app.switch_page(str(CONSOLE.parent.parent / "pages" / f"{page}.py"))
+        app.query_params.update(query)
+        app.run()
+    assert not app.exception, app.exception
+    assert not app.error
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+@pytest.mark.parametrize("page", ["recommendations", "film", "catalogue"])
+def test_empty_workspace_shows_the_command_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    query = {"film": "1"} if page == "film" else {}
+    assert "recommendr init" in said(opened(tmp_path / "none", monkeypatch, page, **query))
+
+
+def test_unknown_user_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = said(opened(world[0], monkeypatch, user="<b>nobody</b>"))
+    assert "&lt;b&gt;nobody&lt;/b&gt;" in text
+    assert "is not in the catalogue" in text
+    assert "<b>nobody" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [({"on": "31-31-31"}, "must be a day of the calendar"), ({"on": "1900-01-01"}, "first film"),
+     ({"region": "XX"}, "is not offered here"), ({"version": "v000"}, "is not offered here"),
+     ({"exclude": "Nonsense"}, "is not offered here"), ({"from": "2010", "to": "1990"}, "must be &lt;= year_to"),
+     ({"slate": "slate_none"}, "must be a logged slate")],
+)  # fmt: skip
+def test_bad_address_says_limit_and_cure(
+    world: World, monkeypatch: pytest.MonkeyPatch, query: dict[str, str], words: str
+) -> None:
+    assert words in said(opened(world[0], monkeypatch, user="u2", **query))
+
+
+def test_filters_that_leave_nothing_name_what_to_relax(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = said(opened(world[0], monkeypatch, user="u2", **{"from": "2021"}))
+    assert "No film may be shown." in text
+    assert "widen the years" in text
+    assert "never relaxed" in text
+
+
+def test_laws_that_leave_nothing_are_not_offered_for_relaxing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = said(opened(world[0], monkeypatch, user=CHILD))
+    assert "No film may be shown." in text
+    assert "No filter of yours would change that" in text
+
+
+def test_cold_user_is_explained_not_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(world[0], monkeypatch, user=COLD_USER, tab="What if")
+    assert "This user has no history by this date." in said(app)
+    assert said(app).count('class="rr-card"') == 5
+
+
+def test_looking_is_written_to_the_ledger_once_a_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(world[0], monkeypatch, user="u11")
+    app.button(key="refresh").click().run()
+    store = Store.open(Settings(home=world[0]))
+    looks = [entry for entry in Ledger(store).entries(limit=500) if entry.subject == "u11"]
+    store.close()
+    assert [entry.action for entry in looks] == ["user_looked_at"]
+    assert looks[0].details == {"role": "ml", "reason": "Debugging a recommendation"}
+
+
+@pytest.mark.parametrize("page", ["recommendations", "catalogue"])
+def test_damaged_index_is_named(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    home = tmp_path / "damaged"
+    shutil.copytree(world[0], home)
+    version = current_version(Paths(home))
+    assert version
+    vectors = max((Paths(home).indexes / version).iterdir(), key=lambda file: file.stat().st_size)
+    vectors.write_bytes(vectors.read_bytes()[:-64])
+    app = opened(home, monkeypatch, page, user="u1")
+    if page == "catalogue":
+        next(button for button in app.button if button.label == "Verify hashes").click().run()
+        assert "is damaged" in said(app)
+    else:
+        assert "rr-banner bad" in said(app)
+        assert version in said(app)
+    assert not app.exception
