@@ -49,6 +49,7 @@ CELLS: Final = (
 )
 WEIGHTS: Final = {"text": (0.75, 1.0), "genre": (0.875, 1.6), "people": (0.96875, 0.6), "prior": (1.0, 1.2)}
 SEED: Final = 7
+GRAPH: Final = {"auto": None, "always": True, "never": False}
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -211,14 +212,16 @@ class Faiss:
         self._faiss = faiss
         dim = world.vectors.shape[1]
         path = cache / f"faiss-{kind}.bin"
-        self.name = {"flat": "faiss Flat", "ivf": "faiss IVF4096,Flat nprobe 64", "hnsw": "faiss HNSW16 ef 512"}[kind]
+        lists = 4096 if len(world.vectors) >= 400_000 else 512
+        self.name = {"flat": "faiss Flat", "ivf": f"faiss IVF{lists},Flat nprobe 64", "hnsw": "faiss HNSW16 ef 512"}[
+            kind
+        ]
         self.build_s = 0.0
         if path.exists():
             self._index = faiss.read_index(str(path))
         else:
             begun = time.perf_counter()
             if kind == "ivf":
-                lists = 4096 if len(world.vectors) >= 400_000 else 512
                 self._index = faiss.index_factory(dim, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
                 self._index.train(world.vectors[:: max(1, len(world.vectors) // (40 * lists))])
             elif kind == "hnsw":
@@ -466,16 +469,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--peers", default="numpy,faiss-flat,faiss-ivf,faiss-hnsw,hnswlib")
     parser.add_argument("--name", default="recommend", help="name of the files written")
-    parser.add_argument("--no-graph", action="store_true", help="scan only: no graph is built")
+    parser.add_argument("--graph", choices=GRAPH, default="auto", help="auto: from 200,000 films on")
     parser.add_argument("--probe", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.probe:
         probe(options.probe)
         return
     cache = options.work / f"{options.rows}x{options.dim}"
-    paths = Paths(cache / ("home-scan" if options.no_graph else "home")).ensure()
+    paths = Paths(cache / f"home-{options.graph}").ensure()
     world = make_world(options.rows, options.dim)
-    built = build(world, paths, graph=False if options.no_graph else None)
+    built = build(world, paths, graph=GRAPH[options.graph])
     sys.stderr.write(f"{built}\n")
     child = subprocess.run(  # noqa: S603 - our own arguments
         [sys.executable, "-m", "benchmarks.bench_recommend", "--probe", str(paths.home)],
