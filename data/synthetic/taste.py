@@ -102,6 +102,12 @@ class TasteCell:
     bar: npt.NDArray[np.float32]
 
 
+def _spread(weights: Floats, covariance: Floats) -> Floats:
+    """Return the standard deviation over the films of each user's weighted sum, shape (m,)."""
+    variance: Floats = ((weights @ covariance) * weights).sum(axis=1)
+    return np.sqrt(variance)
+
+
 class Tastes:
     """Draws the wishes of users, cell by cell.
 
@@ -134,10 +140,10 @@ class Tastes:
         vectors = np.zeros((CELL, DIMENSIONS))
         for name, values in self._blocks(rng, region).items():
             block = BLOCKS[name]
-            spread = np.sqrt(np.einsum("ud,de,ue->u", values, self._covariance[block, block], values))
+            spread = _spread(values, self._covariance[block, block])
             scale = BLOCK_WEIGHTS[name] * rng.lognormal(0.0, 0.3, CELL)
             vectors[:, block] = values * (scale / np.maximum(spread, 1e-9))[:, None]
-        spread = np.sqrt(np.einsum("ud,de,ue->u", vectors, self._covariance, vectors))
+        spread = _spread(vectors, self._covariance)
         vectors /= np.maximum(spread, 1e-9)[:, None]
         vectors[:, BLOCKS["genre"]] -= EXCLUDED_PULL * excluded
         rounded = on_grid(vectors, VECTOR_GRID)
