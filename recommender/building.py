@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from recommender.acts import Acts
 from recommender.catalogue import Catalogue, film_hashes
-from recommender.configuration import DEFAULT, Configuration
+from recommender.configuration import Configuration
 from recommender.encoder import Dtype, EmbeddingStore, SentenceTransformerEncoder, choose_dtype
+from recommender.evaluation.ground import Ground
+from recommender.evaluation.subject import Subject
 from recommender.features import layout
 from recommender.features.content import film_texts
 from recommender.features.fitted import FEATURE_CODE, Encoded, chosen_blocks, fit_features
@@ -50,14 +51,14 @@ class BuildOptions:
         strategy: ``full`` or ``incremental``.
         without: Blocks to leave out.
         only: The only blocks to build.
-        configuration: Block weights and pooling to record with the version.
+        configuration: Block weights and pooling to record with the version; fitted to the catalogue when None.
         activate: Whether to make the version the current one.
     """
 
     strategy: Strategy = "full"
     without: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
-    configuration: Configuration = DEFAULT
+    configuration: Configuration | None = None
     activate: bool = True
 
 
@@ -139,14 +140,17 @@ def _regenerate(
     films = catalogue.films
     blocks = chosen_blocks(options.without, options.only)
     text, encoder = embed_films(settings, films, progress) if layout.TEXT in blocks else (None, "none")
-    codes = {user: code for code, user in enumerate(catalogue.users[User.ID])}
-    rows = {film: row for row, film in enumerate(films[Film.ID])}
-    acts = Acts.of(catalogue.interactions, rows, codes)
-    if progress:
-        progress("fit features", 0, 1)
-    features, encoded = fit_features(films, acts, text=text, blocks=blocks)
-    means = market_means(encoded.content.vectors, acts, markets=catalogue.users[User.MARKET].tolist())
-    extra = _facts(catalogue, encoder, list(features.layout), options)
+    ground = Ground.of(catalogue)
+    subject = Subject.of(ground, text=text, blocks=blocks)
+    configuration = options.configuration
+    if configuration is None:
+        _tell(progress, "fit weights")
+        found = subject.fit_weights(ground, ground.acts)
+        configuration = Configuration(weights=found.weights, pooling=subject.pooling, evidence=found.evidence)
+    _tell(progress, "fit features")
+    features, encoded = fit_features(films, ground.acts, text=text, blocks=blocks, content=subject.content)
+    means = market_means(encoded.content.vectors, ground.acts, markets=catalogue.users[User.MARKET].tolist())
+    extra = _facts(catalogue, encoder, list(features.layout), options.strategy, configuration)
 
     def attach(folder: Path) -> None:
         write_features(
@@ -170,14 +174,21 @@ def _regenerate(
     )
 
 
-def _facts(catalogue: Catalogue, encoder: str, blocks: Sequence[str], options: BuildOptions) -> dict[str, Any]:
+def _tell(progress: Progress | None, stage: str) -> None:
+    if progress:
+        progress(stage, 0, 0)
+
+
+def _facts(
+    catalogue: Catalogue, encoder: str, blocks: Sequence[str], strategy: Strategy, configuration: Configuration
+) -> dict[str, Any]:
     return {
         "feature_code": FEATURE_CODE,
         "encoder": encoder,
         "snapshot_id": catalogue.snapshot_id,
         "blocks": list(blocks),
-        "strategy": options.strategy,
-        **options.configuration.of_blocks(blocks).to_dict(),
+        "strategy": strategy,
+        **configuration.of_blocks(blocks).to_dict(),
     }
 
 

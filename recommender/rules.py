@@ -6,7 +6,7 @@ The user's filters, and films shown lately, are; when too few films remain, the 
 
 import datetime as dt
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -19,6 +19,7 @@ from workspace.columns import Film
 from workspace.errors import InvalidValueError
 
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 
 CATALOGUE: Final = "catalogue"
 RELEASED: Final = "released"
@@ -36,6 +37,7 @@ RELAXABLE: Final = (EXCLUDED_GENRES, AGE_FILTER, LANGUAGE, YEAR, SHOWN_LATELY)
 _OLDEST_AGE: Final = 120
 _FIRST_FILM_YEAR: Final = 1870
 _LAST_FILM_YEAR: Final = 2200
+_NO_ROWS: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,7 @@ class RuleBook:
         self._available = dict(available)
         self._blocked = dict(blocked)
         self._offered: dict[str, Mask] = {}
+        self._released: tuple[dt.date | None, Mask] = (None, self._alive)
 
     @classmethod
     def of(cls, films: pd.DataFrame, alive: Mask | None = None) -> Self:
@@ -222,10 +225,8 @@ class RuleBook:
         allowed = self._alive.copy()
         remaining = self._alive_count
         funnel = [FunnelStep(rule=CATALOGUE, remaining=remaining, removed=0, relaxable=False)]
-        for rule, apply in self._steps(request):
-            if rule != without:
-                apply(allowed)
-            left = int(np.count_nonzero(allowed))
+        for rule, keep, drop in self._steps(request):
+            left = remaining if rule == without else remaining - _apply(allowed, keep, drop, remaining)
             funnel.append(FunnelStep(rule=rule, remaining=left, removed=remaining - left, relaxable=rule in RELAXABLE))
             remaining = left
         return Decision(allowed=allowed, funnel=tuple(funnel))
@@ -234,10 +235,8 @@ class RuleBook:
         """Name the first rule that stops one film, or None."""
         if not self._alive[row]:
             return CATALOGUE
-        for rule, apply in self._steps(request):
-            allowed = np.ones(self.size, dtype=np.bool_)
-            apply(allowed)
-            if not allowed[row]:
+        for rule, keep, drop in self._steps(request):
+            if row in drop or not all(mask[row] for mask in keep):
                 return rule
         return None
 
@@ -247,54 +246,51 @@ class RuleBook:
         gains = {rule: self.decide(request, without=rule).count - base for rule in RELAXABLE}
         return tuple(sorted((rule for rule in gains if gains[rule] > 0), key=lambda rule: -gains[rule]))
 
-    def _steps(self, request: Request) -> Iterable[tuple[str, Callable[[Mask], None]]]:
+    def _steps(self, request: Request) -> Iterator[tuple[str, Sequence[Mask], Rows]]:
+        """Yield each rule with the masks a film must be in and the rows that are out."""
         filters = request.filters
-        yield RELEASED, lambda allowed: self._keep(allowed, ~(self._release > np.datetime64(request.on, "D")))
-        yield AVAILABILITY, lambda allowed: self._keep(allowed, self._offered_in(request.region))
-        yield LEGAL_BLOCK, lambda allowed: self._drop(allowed, self._blocked, (request.region,))
-        yield AGE, lambda allowed: self._keep_age(allowed, request.user_maximum_age)
-        yield SEEN, lambda allowed: self._drop_rows(allowed, request.seen)
-        yield DISMISSED, lambda allowed: self._drop_rows(allowed, request.dismissed)
+        none = _NO_ROWS
+        yield RELEASED, (self._released_by(request.on),), none
+        yield AVAILABILITY, (self._offered_in(request.region),), none
+        yield LEGAL_BLOCK, self._outside(self._blocked, (request.region,)), none
+        yield AGE, self._suitable(request.user_maximum_age), none
+        yield SEEN, (), request.seen
+        yield DISMISSED, (), request.dismissed
         excluded = (*request.user_excluded_genres, *filters.exclude_genres)
-        yield EXCLUDED_GENRES, lambda allowed: self._drop(allowed, self._genres, excluded)
-        yield AGE_FILTER, lambda allowed: self._keep_age(allowed, filters.maximum_age)
-        yield LANGUAGE, lambda allowed: self._keep_language(allowed, filters.languages)
-        yield YEAR, lambda allowed: self._keep_years(allowed, filters)
-        yield SHOWN_LATELY, lambda allowed: self._drop_rows(allowed, request.shown_lately)
+        yield EXCLUDED_GENRES, self._outside(self._genres, excluded), none
+        yield AGE_FILTER, self._suitable(filters.maximum_age), none
+        yield LANGUAGE, self._speaking(filters.languages), none
+        yield YEAR, self._between(filters.year_from, filters.year_to), none
+        yield SHOWN_LATELY, (), request.shown_lately
 
-    @staticmethod
-    def _keep(allowed: Mask, mask: Mask) -> None:
-        np.logical_and(allowed, mask, out=allowed)
-
-    @staticmethod
-    def _drop_rows(allowed: Mask, rows: npt.NDArray[np.int64]) -> None:
-        allowed[rows] = False
-
-    @staticmethod
-    def _drop(allowed: Mask, masks: Mapping[str, Mask], names: Sequence[str]) -> None:
-        for name in names:
-            if name in masks:
-                np.logical_and(allowed, ~masks[name], out=allowed)
-
-    def _keep_age(self, allowed: Mask, maximum_age: int | None) -> None:
-        if maximum_age is not None:
-            np.logical_and(allowed, self._minimum_age <= maximum_age, out=allowed)
-
-    def _keep_language(self, allowed: Mask, languages: Sequence[str]) -> None:
-        if languages:
-            np.logical_and(allowed, np.logical_or.reduce([self._languages[name] for name in languages]), out=allowed)
-
-    def _keep_years(self, allowed: Mask, filters: Filters) -> None:
-        if filters.year_from is not None:
-            np.logical_and(allowed, self._release >= np.datetime64(dt.date(filters.year_from, 1, 1)), out=allowed)
-        if filters.year_to is not None:
-            np.logical_and(allowed, self._release <= np.datetime64(dt.date(filters.year_to, 12, 31)), out=allowed)
+    def _released_by(self, on: dt.date) -> Mask:
+        # Nearly every request asks for today: one day's mask is worth keeping, and swapped whole between threads.
+        day, mask = self._released
+        if day != on:
+            mask = ~(self._release > np.datetime64(on, "D"))
+            self._released = (on, mask)
+        return mask
 
     def _offered_in(self, region: str) -> Mask:
         if region not in self._offered:
             none = np.zeros(self.size, dtype=np.bool_)
             self._offered[region] = self._available.get(region, none) | self._available.get("*", none)
         return self._offered[region]
+
+    @staticmethod
+    def _outside(masks: Mapping[str, Mask], names: Sequence[str]) -> list[Mask]:
+        return [~masks[name] for name in dict.fromkeys(names) if name in masks]
+
+    def _suitable(self, maximum_age: int | None) -> list[Mask]:
+        return [] if maximum_age is None else [self._minimum_age <= maximum_age]
+
+    def _speaking(self, languages: Sequence[str]) -> list[Mask]:
+        return [np.logical_or.reduce([self._languages[name] for name in languages])] if languages else []
+
+    def _between(self, year_from: int | None, year_to: int | None) -> list[Mask]:
+        first = [] if year_from is None else [self._release >= np.datetime64(dt.date(year_from, 1, 1))]
+        last = [] if year_to is None else [self._release <= np.datetime64(dt.date(year_to, 12, 31))]
+        return [*first, *last]
 
     def _check(self, request: Request) -> None:
         first = self.first_release
@@ -312,6 +308,18 @@ class RuleBook:
                     raise InvalidValueError(
                         f"{kind} == {name!r}", "no film of the catalogue has it", f"did you mean {', '.join(near)}?"
                     )
+
+
+def _apply(allowed: Mask, keep: Sequence[Mask], drop: Rows, before: int) -> int:
+    """Narrow a mask in place and return how many films that removed; what does not apply costs nothing."""
+    removed = 0
+    if len(drop):
+        rows = np.unique(drop)
+        removed = int(np.count_nonzero(allowed[rows]))
+        allowed[rows] = False
+    for mask in keep:
+        np.logical_and(allowed, mask, out=allowed)
+    return before - int(np.count_nonzero(allowed)) if keep else removed
 
 
 def _masks(cells: Sequence[Sequence[str]]) -> dict[str, Mask]:
