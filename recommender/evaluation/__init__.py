@@ -1,0 +1,1 @@
+"""How good recommendations are: protocols, figures per user, baselines, fitted weights, comparisons."""
