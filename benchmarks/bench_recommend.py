@@ -9,6 +9,7 @@ block of the five shown. Systems differ in the search alone. Peers that are not 
 
 # ruff: noqa: E402 - the number of threads must be set before NumPy is imported
 import argparse
+import datetime as dt
 import json
 import os
 
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +31,15 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender import rules
+from recommender.acts import Acts
+from recommender.features.layout import Layout
+from recommender.features.matrix import FeatureMatrix
+from recommender.features.priors import PopularityBins, Priors, Recency
 from recommender.index import IndexVersion, open_version, switch, write_version
+from recommender.profile import EVERYBODY, Pooling, profile
+from recommender.ranking import block_terms, total
+from recommender.rules import RuleBook
 from workspace.paths import Paths
 
 SHOWN: Final = 5
@@ -47,11 +57,16 @@ CELLS: Final = (
     ("against taste", 0.05),
     ("against taste", 0.005),
 )
-WEIGHTS: Final = {"text": (0.75, 1.0), "genre": (0.875, 1.6), "people": (0.96875, 0.6), "prior": (1.0, 1.2)}
+WEIGHTS: Final = {"text": (0.75, 1.0), "genre": (0.875, 1.6), "people": (0.96875, 0.6), "era": (1.0, 1.2)}
+BLOCK_WEIGHTS: Final = {name: weight for name, (_, weight) in WEIGHTS.items()}
+TODAY: Final = dt.date(2025, 1, 1)
+DAY: Final = 20_089.0
+FILTERS: Final = rules.Filters(exclude_genres=("excluded",), languages=("wanted",))
 SEED: Final = 7
 GRAPH: Final = {"auto": None, "always": True, "never": False}
 
 Floats = NDArray[np.float32]
+Query = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
@@ -66,6 +81,7 @@ class World:
         centres: float32 ``(clusters, dim)``.
         blocks: Column ranges.
         weights: float32 ``(dim,)``, the block weight of each column.
+        matrix: The same films as the recommender's profile sees them.
     """
 
     vectors: Floats
@@ -73,15 +89,22 @@ class World:
     centres: Floats
     blocks: dict[str, tuple[int, int]]
     weights: Floats
+    matrix: FeatureMatrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a request starts from: films seen with their weights, and the masks of four rules."""
+    """What a request starts from: films seen with their likings, and the catalogue's rules.
+
+    Attributes:
+        seen: Rows of the history.
+        liking: float32, one a film of the history.
+        book: The rules; region, legal block, genre and language each allow a drawn part of the films.
+    """
 
     seen: Rows
     liking: Floats
-    rules: tuple[Mask, ...]
+    book: RuleBook
 
 
 class System(Protocol):
@@ -89,10 +112,8 @@ class System(Protocol):
 
     name: str
 
-    ranked: bool
-
-    def search(self, query: Floats, allowed: Mask) -> Rows:
-        """Return up to 200 allowed rows; ``ranked`` tells that they are in the order of exact scores."""
+    def search(self, query: Query, allowed: Mask) -> Rows:
+        """Return up to 200 allowed rows, in any order."""
         ...
 
 
@@ -112,7 +133,10 @@ def make_world(rows: int, dim: int) -> World:
         blocks[name] = (start, int(end * dim))
         weights[slice(*blocks[name])] = weight
         start = blocks[name][1]
-    return World(vectors=vectors, cluster=cluster, centres=centres, blocks=blocks, weights=weights)
+    priors = Priors(blocks=(), bins=PopularityBins(edges=(0.0,)), recency=Recency(origin_year=2000.0))
+    matrix = FeatureMatrix(layout=Layout(blocks), candidates=vectors, audience_history=None, priors=priors,
+                           market_means={EVERYBODY: np.zeros(dim, np.float32)})  # fmt: skip
+    return World(vectors=vectors, cluster=cluster, centres=centres, blocks=blocks, weights=weights, matrix=matrix)
 
 
 def make_requests(world: World, kind: str, share: float, count: int) -> Iterator[Request]:
@@ -130,43 +154,57 @@ def make_requests(world: World, kind: str, share: float, count: int) -> Iterator
             # Only films of the half of the clusters that the user likes least.
             wanted = (world.vectors[seen] * liking[:, None]).mean(axis=0) * world.weights
             allowed = (np.argsort(np.argsort(world.centres @ wanted)) < CLUSTERS // 2)[world.cluster]
-            share_left = share * rows / np.count_nonzero(allowed)
+            share_left = float(share * rows / np.count_nonzero(allowed))
         else:
             share_left = share
         each = share_left ** (1 / RULES)  # random() < 1 always: a share of 1 allows all
         drawn = [masks.random(rows, dtype=np.float32) < each for _ in range(RULES)]
-        yield Request(seen=seen, liking=liking, rules=(*drawn[1:], drawn[0] & allowed))
+        book = RuleBook(
+            release=np.full(rows, "2000-01-01", dtype="datetime64[D]"),
+            minimum_age=np.zeros(rows),
+            genres={"excluded": ~drawn[1]},
+            languages={"wanted": drawn[2]},
+            available={"eu": drawn[0] & allowed},
+            blocked={"eu": ~drawn[3]},
+        )
+        book.decide(rules.Request(on=TODAY, region="eu"))  # what all requests of a day share is ready in a service
+        yield Request(seen=seen, liking=liking, book=book)
+
+
+def profile_of(world: World, request: Request) -> Query:
+    """Return the weighted user vector, float64 ``(dim,)``, by the recommender's own pooling."""
+    seen = len(request.seen)
+    flags, numbers = np.ones(seen, np.bool_), np.zeros(seen)
+    acts = Acts(users=np.zeros(seen, np.int64), films=request.seen, likes=request.liking.astype(np.float64),
+                watched=flags, positive=flags, days=numbers)  # fmt: skip
+    person = profile(world.matrix, acts, day=DAY, market="", pooling=Pooling())
+    return person.vector * world.matrix.layout.spread(BLOCK_WEIGHTS).astype(np.float64)
 
 
 def answer(world: World, system: System, request: Request) -> tuple[Rows, float, float, float]:
-    """Return the rows shown, and in ms the whole time, that of the search, and the CPU time of the whole."""
+    """Return the rows shown, and in ms the whole time, that of the search, and the CPU time of the whole.
+
+    Profile, rules, re-rank and explanation are the recommender's own for every system.
+    """
     worked = time.thread_time()
     begun = time.perf_counter()
-    history = world.vectors[request.seen]
-    query = (request.liking @ history / len(history)) * world.weights
-    allowed, funnel = request.rules[0], []
-    for rule in request.rules[1:]:
-        funnel.append(int(np.count_nonzero(allowed)))
-        allowed = allowed & rule
-    funnel.append(int(np.count_nonzero(allowed)))
+    query = profile_of(world, request)
+    decision = request.book.decide(rules.Request(on=TODAY, region="eu", seen=request.seen, filters=FILTERS))
     asked = time.perf_counter()
-    rows = system.search(query, allowed)
+    rows = system.search(query, decision.allowed)
     searched = time.perf_counter() - asked
-    if not system.ranked:
-        rows = rows[np.lexsort((rows, -(world.vectors[rows] @ query)))]
-    rows = rows[:SHOWN]
-    parts = world.vectors[rows] * query
-    contributions = [parts[:, start:stop].sum(axis=1) for start, stop in world.blocks.values()]
+    terms = block_terms(world.matrix.layout, query, world.vectors[rows])
+    scores = total(terms) if len(rows) else np.empty(0)
+    order = np.lexsort((rows, -scores))[:SHOWN]
+    contributions = [{name: float(values[place]) for name, values in terms.items()} for place in order]
     whole = time.perf_counter() - begun
-    if len(contributions) != len(WEIGHTS) or len(funnel) != RULES:
-        raise AssertionError("the request is not whole")
-    return rows, whole * 1000, searched * 1000, (time.thread_time() - worked) * 1000
+    if any(abs(sum(parts.values()) - scores[place]) > 1e-6 for parts, place in zip(contributions, order, strict=True)):
+        raise AssertionError("contributions do not sum to the score")
+    return rows[order], whole * 1000, searched * 1000, (time.thread_time() - worked) * 1000
 
 
 class Ours:
     """This project's index; the router chooses, or one path is forced."""
-
-    ranked = True
 
     def __init__(self, index: IndexVersion, path: Any = None) -> None:  # noqa: ANN401 - the literal of `search`
         self.name = "RecommendR" if path is None else f"RecommendR ({path} forced)"
@@ -174,7 +212,7 @@ class Ours:
         self._path = path
         self.paths_taken: set[str] = set()
 
-    def search(self, query: Floats, allowed: Mask) -> Rows:
+    def search(self, query: Query, allowed: Mask) -> Rows:
         """Return the best 200."""
         hits = self._index.search(query, k=SHOWN, allowed=allowed, candidates=CANDIDATES, path=self._path)
         self.paths_taken.add(hits.path)
@@ -185,16 +223,16 @@ class NumpyScan:
     """float32 products of the allowed rows, gathered when they are few."""
 
     name = "NumPy exact scan"
-    ranked = False
 
     def __init__(self, world: World) -> None:
         self._vectors = world.vectors
 
-    def search(self, query: Floats, allowed: Mask) -> Rows:
+    def search(self, query: Query, allowed: Mask) -> Rows:
         """Return the best 200."""
         rows = np.flatnonzero(allowed)
         few = 2 * len(rows) < len(allowed)
-        scores = self._vectors[rows] @ query if few else (self._vectors @ query)[rows]
+        narrow = query.astype(np.float32)
+        scores = self._vectors[rows] @ narrow if few else (self._vectors @ narrow)[rows]
         if len(rows) <= CANDIDATES:
             return rows
         return rows[np.argpartition(scores, len(rows) - CANDIDATES)[len(rows) - CANDIDATES :]]
@@ -202,8 +240,6 @@ class NumpyScan:
 
 class Faiss:
     """faiss with IDSelectorBitmap: flat (exact), inverted lists, or HNSW."""
-
-    ranked = False
 
     def __init__(self, world: World, kind: str, cache: Path) -> None:
         import faiss
@@ -226,7 +262,7 @@ class Faiss:
                 self._index.train(world.vectors[:: max(1, len(world.vectors) // (40 * lists))])
             elif kind == "hnsw":
                 faiss.omp_set_num_threads(1)
-                self._index = faiss.index_factory(dim, "HNSW16,Flat", faiss.METRIC_INNER_PRODUCT)
+                self._index = faiss.IndexHNSWFlat(dim, 16, faiss.METRIC_INNER_PRODUCT)
                 self._index.hnsw.efConstruction = 100
             else:
                 self._index = faiss.IndexFlatIP(dim)
@@ -237,7 +273,7 @@ class Faiss:
                 faiss.write_index(self._index, str(path))
         self._kind = kind
 
-    def search(self, query: Floats, allowed: Mask) -> Rows:
+    def search(self, query: Query, allowed: Mask) -> Rows:
         """Return what it finds of the best 200."""
         faiss = self._faiss
         selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
@@ -247,7 +283,8 @@ class Faiss:
             parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=512)
         else:
             parameters = faiss.SearchParameters(sel=selector)
-        rows = self._index.search(query[None], CANDIDATES, params=parameters)[1][0]
+        narrow = query.astype(np.float32)
+        rows: Rows = self._index.search(narrow[None], CANDIDATES, params=parameters)[1][0]
         return rows[rows >= 0]
 
 
@@ -255,7 +292,6 @@ class Hnswlib:
     """hnswlib with a Python filter callback."""
 
     name = "hnswlib M16 ef 512"
-    ranked = False
 
     def __init__(self, world: World, cache: Path) -> None:
         import hnswlib
@@ -274,15 +310,15 @@ class Hnswlib:
         self._index.set_num_threads(1)
         self._index.set_ef(512)
 
-    def search(self, query: Floats, allowed: Mask) -> Rows:
+    def search(self, query: Query, allowed: Mask) -> Rows:
         """Return what it finds of the best 200; it raises when it finds fewer than asked, so ask for fewer then."""
-        lookup = allowed.tolist()
+        lookup, narrow = allowed.tolist(), query.astype(np.float32)
         for wanted in (CANDIDATES, 50, SHOWN, 1):
             try:
-                rows, _ = self._index.knn_query(query, k=wanted, filter=lookup.__getitem__)
+                rows, _ = self._index.knn_query(narrow, k=wanted, filter=lookup.__getitem__)
             except RuntimeError:
                 continue
-            return rows[0].astype(np.int64)
+            return np.asarray(rows[0], dtype=np.int64)
         return np.empty(0, dtype=np.int64)
 
 
@@ -327,9 +363,10 @@ def true_answers(world: World, kind: str, share: float, count: int) -> list[set[
     answers = []
     scan = NumpyScan(world)
     for request in make_requests(world, kind, share, count + 2):
-        query = (request.liking @ world.vectors[request.seen] / HISTORY) * world.weights
-        rows = scan.search(query, np.logical_and.reduce(request.rules))
-        scores = world.vectors[rows].astype(np.float64) @ query.astype(np.float64)
+        query = profile_of(world, request)
+        asked = rules.Request(on=TODAY, region="eu", seen=request.seen, filters=FILTERS)
+        rows = scan.search(query, request.book.decide(asked).allowed)
+        scores = world.vectors[rows].astype(np.float64) @ query
         answers.append(set(rows[np.lexsort((rows, -scores))[:SHOWN]].tolist()))
     return answers
 
@@ -343,7 +380,7 @@ def systems(world: World, index: IndexVersion, cache: Path, wanted: list[str]) -
     if find_spec("faiss"):
         for kind in ("flat", "ivf", "hnsw"):
             if f"faiss-{kind}" in wanted:
-                yield lambda kind=kind: Faiss(world, kind, cache)
+                yield partial(Faiss, world, kind, cache)
     if find_spec("hnswlib") and "hnswlib" in wanted:
         yield lambda: Hnswlib(world, cache)
 
