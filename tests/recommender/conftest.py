@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ WEIGHTS = {**DEFAULT_WEIGHTS, "quality": 0.5}
 RERANKED = {**WEIGHTS, "closest_film": 0.4, "diversity": 0.5}
 
 
-def settings_of(home: Path, **chosen: object) -> Settings:
-    return Settings(home=home, encoder_dtype="float32", shadow_rate=0.0, **chosen)  # type: ignore[arg-type]
+def settings_of(home: Path, **chosen: Any) -> Settings:
+    return Settings(home=home, encoder_dtype="float32", shadow_rate=0.0, **chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,11 @@ class Workspace:
     def open(self, clock: FrozenClock | None = None) -> Recommender:
         return Recommender.open(self.settings, clock=clock or FrozenClock(world.NOW))
 
-    def build(self, catalogue: Catalogue, **options: object) -> Manifest:
+    def build(self, catalogue: Catalogue, **options: Any) -> Manifest:
+        """Import a catalogue and build on it, with fixed weights unless told otherwise."""
         save_catalogue(catalogue, self.paths)
-        return build_index(self.settings, catalogue, options=BuildOptions(**options), clock=FrozenClock(world.NOW))  # type: ignore[arg-type]
+        wanted = BuildOptions(**{"configuration": Configuration(weights=WEIGHTS), **options})
+        return build_index(self.settings, catalogue, options=wanted, clock=FrozenClock(world.NOW))
 
 
 def provision(home: Path, *, without: tuple[str, ...]) -> Workspace:
