@@ -21,6 +21,7 @@ Tone = Literal["info", "good", "warn", "bad"]
 
 _BIDI: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SPACE: Final = re.compile(r"[ \t\r\n]+")
+_LONG_CHARACTERS: Final = 40
 _CODE: Final = re.compile(r"`([^`<>]+)`")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SYNOPSIS_CHARACTERS: Final = 150
@@ -237,7 +238,11 @@ def table(
 def _row(row: Sequence[object], kinds: Sequence[str], name: str = "") -> str:
     cells = [value.markup if isinstance(value, Markup) else text(value) for value in row]
     first = f'<th scope="row" class="{kinds[0]}">{cells[0]}</th>'
-    rest = "".join(f'<td class="{kind}">{cell}</td>' for cell, kind in zip(cells[1:], kinds[1:], strict=True))
+    long = ["long" if len(str(value)) > _LONG_CHARACTERS and not isinstance(value, Markup) else "" for value in row]
+    rest = "".join(
+        f'<td class="{kind or wide}">{cell}</td>'
+        for cell, kind, wide in zip(cells[1:], kinds[1:], long[1:], strict=True)
+    )
     return f'<tr class="{name}">{first}{rest}</tr>'
 
 

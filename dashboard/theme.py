@@ -177,6 +177,7 @@ _RULES: Final = """
   top:0; background:var(--rr-raised); z-index:1}
 .rr-table th[scope=row] {font-weight:400; min-width:6rem}
 .rr-table .tight {white-space:nowrap}
+.rr-table .long {min-width:15rem}
 .rr-table .n {text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap}
 .rr-table tr.total th, .rr-table tr.total td {font-weight:600; border-top:2px solid var(--rr-ink)}
 .rr-track {position:relative; height:1.05rem; min-width:7rem; margin-top:.18rem;
@@ -187,7 +188,8 @@ _RULES: Final = """
 .rr-bar.total {background:var(--rr-ink)}
 td.rr-wide, th.rr-wide {width:45%}
 
-.rr dl.rr-stats {display:grid; grid-template-columns:repeat(auto-fit,minmax(9rem,1fr)); gap:.8rem; margin:0 !important}
+.rr dl.rr-stats {display:grid; grid-template-columns:repeat(auto-fit,minmax(9rem,1fr)); gap:.8rem; margin:0 !important;
+  padding:0 !important}
 .rr-stat {border:1px solid var(--rr-line); border-radius:8px; background:var(--rr-raised); padding:.65rem .9rem}
 .rr-stat dt {color:var(--rr-muted); font-size:.8rem; font-weight:400}
 .rr .rr-stat dd {margin:.1rem 0 0 !important; font-size:1.3rem; font-weight:600; font-variant-numeric:tabular-nums;

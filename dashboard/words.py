@@ -14,14 +14,15 @@ BLOCKS: Final = {
     "era": "Era",
     "runtime": "Length",
     "age": "Age rating",
+    "acclaim": "Acclaim over all time",
     "quality": "How well it is liked",
     "popularity": "Popularity at the time",
     "recency": "Newness",
     "audience": "Viewers with similar histories",
-    "closest": "Closest film seen",
-    "mmr": "Variety in the slate",
+    "closest_film": "Closest film seen",
+    "diversity": "Variety in the slate",
 }
-WHOLE: Final = ("text", "quality", "popularity", "recency", "audience", "closest")
+WHOLE: Final = ("text", "acclaim", "quality", "popularity", "recency", "audience", "closest_film")
 RULES: Final = {
     "catalogue": "In the catalogue",
     "released": "Released by the date",

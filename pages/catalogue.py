@@ -50,7 +50,11 @@ def draw_providers(view: CatalogueView) -> None:
         for one in view.providers
     ]
     components.table(
-        ("Provider", "State", "Delivered", "Films", "Reason"), rows, numeric=("Films",), caption="At the last import"
+        ("Provider", "State", "Delivered", "Films", "Reason"),
+        rows,
+        numeric=("Films",),
+        tight=("Delivered",),
+        caption="At the last import",
     )
 
 

@@ -160,8 +160,15 @@ def _version(one: Manifest, current: str | None) -> VersionLine:
         version=one.version, current=one.version == current, created=_day_and_time(one.created_at), films=one.rows,
         megabytes=sum(file.bytes for file in one.files.values()) / _MEGABYTE, blocks=tuple(one.blocks),
         snapshot_id=str(extra.get("snapshot_id", "")), strategy=str(extra.get("strategy", "")),
-        evidence=", ".join(f"{name} {value}" for name, value in evidence.items() if not isinstance(value, dict | list)),
+        evidence=_told(evidence),
     )  # fmt: skip
+
+
+def _told(evidence: Mapping[str, Any]) -> str:
+    said = {name.replace("_", " "): value for name, value in evidence.items() if not isinstance(value, dict | list)}
+    return "; ".join(
+        f"{name}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}" for name, value in said.items()
+    )
 
 
 def quarantine(sources: Sequence[str], reasons: Sequence[str]) -> tuple[pd.DataFrame, int]:

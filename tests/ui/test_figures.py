@@ -1,6 +1,7 @@
 """Charts: labels that stay text, totals that meet, words for whoever can't see them."""
 
 import pandas as pd
+import pytest
 
 from dashboard import figures
 
@@ -24,7 +25,7 @@ def test_waterfall_leads_from_one_total_to_the_other() -> None:
     )
     bars = figure.chart.data[0]
     assert list(bars.measure) == ["absolute", "relative", "relative", "total"]
-    assert sum(bars.x) == 0.8
+    assert sum(bars.x) == pytest.approx(0.8)
     assert "the largest loss is Genres with -0.3000" in figure.alt
 
 

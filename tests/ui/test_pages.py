@@ -13,6 +13,7 @@ from tests.ui.small_world import COLD_USER, NASTY, NASTY_TITLE
 pytestmark = pytest.mark.ui
 
 WIDE, NARROW = 1280, 390
+PATIENCE_MS = 90_000  # a busy machine is no defect of a page
 TABS = ("History", "What if", "Why not", "Funnel", "Vectors", "Compare", "Replay")
 VIEWS = ("Sources", "Neighbours", "Who gets it", "Map")
 # Streamlit looks for its server under the page's own address first, and asks again at the root.
@@ -23,7 +24,7 @@ PROBE = "/_stcore/"
 def visit(browser: Any, console: Console, *, mode: str = "light", width: int = WIDE) -> Iterator[Any]:
     """Open a tab that collects what goes wrong in it."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=mode)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.problems = []
 
