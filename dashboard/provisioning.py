@@ -1,32 +1,25 @@
-"""From an empty workspace to a served index: the synthetic world, or files of others.
+"""From an empty workspace to a served index: a synthetic world through every door that real films take.
 
 Every step is published whole and named by its content, so that a run that was killed is finished by the next one:
 what is there is taken, what is missing is made.
 """
 
 import io
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from dashboard.imports import Progress, import_lock, record_import
 from data.synthetic import World, WorldSpec, generate, providers
-from dashboard.versions import ledger_of
 from recommender.building import build_index
 from recommender.catalogue import Catalogue, list_catalogues, load_catalogue, save_catalogue
 from recommender.index import current_version, list_versions
-from recommender.movielens import ImportReport, import_movielens
 from recommender.providers import file_providers, import_providers
 from workspace.clock import Clock, SystemClock
 from workspace.errors import StateError
-from workspace.files import file_lock, write_bytes
+from workspace.files import write_bytes
 from workspace.paths import Paths
 from workspace.settings import Settings
 
-Progress = Callable[[str, int, int], None]
-
-LOCK: Final = ".provisioning.lock"
 WORLD: Final = "world"
 FEED_FILE: Final = "films.parquet"
 
@@ -94,15 +87,15 @@ def provision_synthetic(
     """
     clock = clock or SystemClock()
     wanted = {name: value for name, value in (("films", films), ("users", users), ("seed", seed)) if value is not None}
-    spec = replace(WorldSpec(), **wanted)
+    spec = WorldSpec.from_dict(WorldSpec().to_dict() | wanted)
     paths = Paths(settings.home).ensure()
-    with file_lock(paths.home / LOCK, blocking=False):
+    with import_lock(paths):
         catalogue = None if force else _present(paths, wanted)
         made = catalogue is None
         if catalogue is None:
             catalogue = _import_world(spec, paths, progress, clock)
             save_catalogue(catalogue, paths)
-            _record_import(settings, catalogue, actor)
+            record_import(settings, catalogue, actor=actor)
         # A version of this catalogue that is not current was put aside on purpose, by a switch or a rollback.
         indexed = any(manifest.extra.get("snapshot_id") == catalogue.snapshot_id for manifest in list_versions(paths))
         status: Literal["ready", "created", "completed"] = "created" if made else "completed"
@@ -111,45 +104,6 @@ def provision_synthetic(
         else:
             build_index(settings, catalogue, progress=progress, clock=clock)
     return _provision(status, paths, catalogue)
-
-
-def provision_movielens(
-    settings: Settings, folder: Path, *, progress: Progress, clock: Clock | None = None, actor: str
-) -> dict[str, Any]:
-    """Import a MovieLens-layout folder as the current catalogue; the index stays what it is.
-
-    Args:
-        settings: The workspace.
-        folder: Where the files are.
-        progress: Told the file, the files done and their number.
-        clock: What tells the time.
-        actor: Who does it, for the ledger.
-
-    Returns:
-        ``snapshot_id films users interactions quarantined balanced reasons files``: the account of every row.
-
-    Raises:
-        SchemaError: When the folder or a file is not what it must be; the last catalogue stays.
-        StateError: When another process is at it.
-    """
-    paths = Paths(settings.home).ensure()
-    with file_lock(paths.home / LOCK, blocking=False):
-        catalogue = import_movielens(folder, clock=clock or SystemClock(), progress=progress)
-        save_catalogue(catalogue, paths)
-        _record_import(settings, catalogue, actor)
-    report = ImportReport.from_manifest(catalogue.manifest)
-    reasons: Counter[str] = Counter()
-    for file in report.files:
-        reasons.update(file.refused)
-    return {
-        "snapshot_id": catalogue.snapshot_id,
-        "films": len(catalogue.films),
-        "users": len(catalogue.users),
-        "interactions": len(catalogue.interactions),
-        "quarantined": sum(reasons.values()),
-        "reasons": dict(reasons.most_common()),
-        **report.to_dict(),
-    }
 
 
 def _present(paths: Paths, wanted: dict[str, int]) -> Catalogue | None:
@@ -173,8 +127,9 @@ def _import_world(spec: WorldSpec, paths: Paths, progress: Progress, clock: Cloc
     progress("synthetic world", 1, 1)
     _write_feeds(world, paths, progress)
     progress("reconciling providers", 0, 0)
-    catalogue = import_providers(file_providers(paths), world.users, world.interactions, clock=clock,
-                                 manifest={WORLD: spec.to_dict()})
+    catalogue = import_providers(
+        file_providers(paths), world.users, world.interactions, clock=clock, manifest={WORLD: spec.to_dict()}
+    )
     progress("reconciling providers", 1, 1)
     return catalogue
 
@@ -188,17 +143,14 @@ def _write_feeds(world: World, paths: Paths, progress: Progress) -> None:
         progress("provider feeds", done, len(feeds))
 
 
-def _record_import(settings: Settings, catalogue: Catalogue, actor: str) -> None:
-    facts = {"source": str(catalogue.manifest.get("source", "")), **catalogue.manifest["counts"]}
-    with ledger_of(settings) as ledger:
-        ledger.append(actor, "catalogue.import", catalogue.snapshot_id, facts)
-
-
-def _provision(
-    status: Literal["ready", "created", "completed"], paths: Paths, catalogue: Catalogue
-) -> Provision:
+def _provision(status: Literal["ready", "created", "completed"], paths: Paths, catalogue: Catalogue) -> Provision:
     return Provision(
-        status=status, home=str(paths.home), snapshot_id=catalogue.snapshot_id,
-        index_version=str(current_version(paths)), films=len(catalogue.films), users=len(catalogue.users),
-        interactions=len(catalogue.interactions), quarantined=len(catalogue.quarantine),
+        status=status,
+        home=str(paths.home),
+        snapshot_id=catalogue.snapshot_id,
+        index_version=str(current_version(paths)),
+        films=len(catalogue.films),
+        users=len(catalogue.users),
+        interactions=len(catalogue.interactions),
+        quarantined=len(catalogue.quarantine),
     )

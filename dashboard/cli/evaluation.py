@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import typer
 
 from dashboard.cli import options
-from dashboard.cli.output import answer, progress_bars
+from dashboard.cli.output import answer, note, progress_bars
 from dashboard.cli.session import workspace
+from workspace.checks import check_scalar
 
 
 def register(app: typer.Typer) -> None:
@@ -35,3 +36,27 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Measure precision, hit rate, NDCG and coverage on held-out interactions; exit 1 under --min-precision."""
+    from dashboard.cli import rendering
+
+    if min_precision is not None:
+        check_scalar(min_precision, "min_precision", ge=0, le=1, hint="a share, for example 0.1")
+    with workspace(home) as settings:
+        from dashboard.quality import evaluate_recommender
+
+        with progress_bars() as progress:
+            document = evaluate_recommender(
+                settings,
+                protocol=protocol,
+                k=k,
+                baseline_names=tuple(baseline or ()),
+                without=tuple(without or ()),
+                compare_with=compare,
+                seed=seed,
+                progress=progress,
+            )
+        answer(document, rendering.evaluation, as_json=as_json)
+    precision = document["precision_at_k"]
+    # What could not be estimated has not passed.
+    if min_precision is not None and (precision is None or precision < min_precision):
+        note(f"precision@{k} == {precision}, must be >= {min_precision}.")
+        raise typer.Exit(1)

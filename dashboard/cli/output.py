@@ -115,6 +115,10 @@ def progress_bars() -> Iterator[Progress]:
             bars.update(tasks[stage], completed=done, total=total or None)
 
         yield advance
+        for task in tasks.values():
+            # A stage that was told no end of its own ends with the work.
+            total = bars.tasks[task].total or 1
+            bars.update(task, completed=total, total=total)
 
 
 def _shown(character: str) -> str:

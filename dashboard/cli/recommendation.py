@@ -36,8 +36,13 @@ def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     from dashboard.cli import rendering
     from recommender.rules import Filters
 
-    filters = Filters(exclude_genres=tuple(exclude_genre or ()), maximum_age=max_age, languages=tuple(language or ()),
-                      year_from=year_from, year_to=year_to)
+    filters = Filters(
+        exclude_genres=tuple(exclude_genre or ()),
+        maximum_age=max_age,
+        languages=tuple(language or ()),
+        year_from=year_from,
+        year_to=year_to,
+    )
     day = parse_day(on)
     with open_recommender(home) as recommender:
         slate = recommender.recommend(user, k=k, filters=filters, region=region, on=day, version=index, seed=seed)

@@ -94,7 +94,8 @@ def versions(document: Document) -> RenderableType:
 
 def facts(document: Document) -> RenderableType:
     """Draw a flat document as names and values."""
-    return _facts([(name.replace("_", " "), value) for name, value in document.items()])
+    pairs = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
+    return _facts([(name, ", ".join(map(str, value)) if isinstance(value, list) else value) for name, value in pairs])
 
 
 def verification(document: Document) -> RenderableType:
@@ -132,8 +133,15 @@ def import_report(document: Document) -> RenderableType:
 def evaluation(document: Document) -> RenderableType:
     """Draw the figures of the recommender and of each baseline, one row each."""
     k = document["k"]
-    table = _table("", f"precision@{k}", "95 %", "hit rate", f"NDCG@{k}", "coverage",
-                   right=(f"precision@{k}", "hit rate", f"NDCG@{k}", "coverage"))
+    table = _table(
+        "",
+        f"precision@{k}",
+        "95 %",
+        "hit rate",
+        f"NDCG@{k}",
+        "coverage",
+        right=(f"precision@{k}", "hit rate", f"NDCG@{k}", "coverage"),
+    )
     rows: Iterable[tuple[str, Mapping[str, Any]]] = [("recommendr", document), *document["baselines"].items()]
     for name, figures in rows:
         interval = figures.get("ci95")

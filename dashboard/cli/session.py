@@ -1,6 +1,7 @@
 """What a command works in: the settings, the log with its transaction id, the opened recommender."""
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ def workspace(home: Path | None, *, create: bool = False) -> Iterator["Settings"
     Raises:
         StateError: When there is no such folder, or a file bears its name.
     """
+    # Loaded after usearch, pyarrow crashes the process when it meets a time zone.
+    import pyarrow as pa  # noqa: F401
+
     from workspace import logs
     from workspace.paths import Paths
     from workspace.settings import load_settings
@@ -38,6 +42,8 @@ def workspace(home: Path | None, *, create: bool = False) -> Iterator["Settings"
     if not create and not settings.home.is_dir():
         hint = f"run `recommendr init --home {settings.home}`"
         raise StateError(f"there is no workspace at {settings.home}", hint=hint)
+    # The encoder's own bars would cross ours.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     paths = Paths(settings.home).ensure()
     logs.configure(paths, settings.log_level)
     with logs.transaction():

@@ -43,8 +43,9 @@ def init(
         from dashboard.provisioning import provision_synthetic
 
         with progress_bars() as progress:
-            provision = provision_synthetic(settings, films=films, users=users, seed=seed, force=force,
-                                            progress=progress, actor=ACTOR)
+            provision = provision_synthetic(
+                settings, films=films, users=users, seed=seed, force=force, progress=progress, actor=ACTOR
+            )
         answer(provision.to_dict(), rendering.facts, as_json=as_json)
         if not as_json:
             note("Next: recommendr dashboard")
@@ -67,10 +68,13 @@ def import_movielens(
     from dashboard.cli import rendering
 
     with workspace(home, create=True) as settings:
-        from dashboard.provisioning import provision_movielens
+        from dashboard.imports import import_movielens_folder
 
-        with progress_bars() as progress:
-            document = provision_movielens(settings, path, progress=progress, actor=ACTOR)
+        with progress_bars() as bars:
+            # The importer names each file; a person wants one bar over all of them.
+            document = import_movielens_folder(
+                settings, path, progress=lambda _file, done, total: bars("reading files", done, total), actor=ACTOR
+            )
         answer({**document, "next": "recommendr index build"}, rendering.import_report, as_json=as_json)
 
 
@@ -105,8 +109,11 @@ def check_port_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise StateError(f"port == {port}: {error.strerror}", "must be a free port of this machine",
-                             f"stop what uses it, or run `recommendr dashboard --port {free_port()}`") from error
+            raise StateError(
+                f"port == {port}: {error.strerror}",
+                "must be a free port of this machine",
+                f"stop what uses it, or run `recommendr dashboard --port {free_port()}`",
+            ) from error
 
 
 def free_port() -> int:
@@ -122,10 +129,29 @@ def start_console(home: Path, port: int) -> NoReturn:
     import dashboard as package
 
     script = Path(package.__file__).with_name("app.py")
-    arguments = [sys.executable, "-m", "streamlit", "run", str(script), "--server.address", HOST,
-                 "--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none",
-                 "--browser.gatherUsageStats", "false", "--client.showErrorDetails", "none",
-                 "--client.toolbarMode", "viewer", "--runner.postScriptGC", "false"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(script),
+        "--server.address",
+        HOST,
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+        "--server.fileWatcherType",
+        "none",
+        "--browser.gatherUsageStats",
+        "false",
+        "--client.showErrorDetails",
+        "none",
+        "--client.toolbarMode",
+        "viewer",
+        "--runner.postScriptGC",
+        "false",
+    ]
     sys.stdout.flush()
     sys.stderr.flush()
     # What Streamlit has to say is no answer of ours.

@@ -79,8 +79,18 @@ def test_wrong_usage_is_one_sentence_and_exit_2(arguments: tuple[str, ...], what
 
 @pytest.mark.parametrize(
     "command",
-    [("recommend", "1"), ("explain", "1", "2"), ("why-not", "1", "2"), ("replay", "s"), ("evaluate",),
-     ("index", "build"), ("index", "list"), ("index", "verify"), ("index", "rollback"), ("index", "switch", "v")],
+    [
+        ("recommend", "1"),
+        ("explain", "1", "2"),
+        ("why-not", "1", "2"),
+        ("replay", "s"),
+        ("evaluate",),
+        ("index", "build"),
+        ("index", "list"),
+        ("index", "verify"),
+        ("index", "rollback"),
+        ("index", "switch", "v"),
+    ],
 )
 def test_missing_home_is_named_and_not_created(command: tuple[str, ...], tmp_path: Path) -> None:
     home = tmp_path / "nowhere"
@@ -146,7 +156,7 @@ def test_debug_shows_the_traceback_wherever_it_stands() -> None:
 
 def test_reader_that_leaves_is_no_error() -> None:
     code = "from dashboard.cli import app; app(['--help'])"
-    command = f"{sys.executable} -c \"{code}\" | true; exit ${{PIPESTATUS[0]}}"
+    command = f'{sys.executable} -c "{code}" | true; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr

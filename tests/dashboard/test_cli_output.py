@@ -28,11 +28,29 @@ def test_printable_shows_what_steers_a_terminal_as_escapes(text: str, shown: str
 
 
 def test_print_json_writes_plain_types_and_null_for_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    print_json({"nan": float("nan"), "np": np.float32(0.5), "day": dt.date(2020, 1, 2), "path": Path("a/b"),
-                "list": (1, np.int64(2)), "infinite": np.float64("inf"), "flag": True, "title": "Amélie"})
+    print_json(
+        {
+            "nan": float("nan"),
+            "np": np.float32(0.5),
+            "day": dt.date(2020, 1, 2),
+            "path": Path("a/b"),
+            "list": (1, np.int64(2)),
+            "infinite": np.float64("inf"),
+            "flag": True,
+            "title": "Amélie",
+        }
+    )
     document = json.loads(capsys.readouterr().out)
-    assert document == {"nan": None, "np": 0.5, "day": "2020-01-02", "path": "a/b", "list": [1, 2], "infinite": None,
-                        "flag": True, "title": "Amélie"}
+    assert document == {
+        "nan": None,
+        "np": 0.5,
+        "day": "2020-01-02",
+        "path": "a/b",
+        "list": [1, 2],
+        "infinite": None,
+        "flag": True,
+        "title": "Amélie",
+    }
 
 
 def test_print_json_escapes_what_the_stream_cannot_hold(capsys: pytest.CaptureFixture[str]) -> None:

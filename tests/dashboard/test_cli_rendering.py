@@ -21,9 +21,15 @@ def drawn(renderable: RenderableType) -> str:
 def slate_document(*, items: int) -> Document:
     contributions = {"text": 0.25, "genre": -0.125, "people": 0.0625, "era": 0.03125}
     return {
-        "slate_id": "slate_1", "user_id": "u1", "index_version": "v1", "region": "DE", "on": "2016-05-01",
-        "items": [{"film_id": f"f{n}", "title": HOSTILE, "rank": n, "score": 0.21875, "contributions": contributions}
-                  for n in range(1, items + 1)],
+        "slate_id": "slate_1",
+        "user_id": "u1",
+        "index_version": "v1",
+        "region": "DE",
+        "on": "2016-05-01",
+        "items": [
+            {"film_id": f"f{n}", "title": HOSTILE, "rank": n, "score": 0.21875, "contributions": contributions}
+            for n in range(1, items + 1)
+        ],
         "funnel": [{"rule": "catalogue", "remaining": 300}, {"rule": "seen", "remaining": items}],
         "relax": ["excluded_genres"] if items < 5 else [],
     }
@@ -50,12 +56,23 @@ def test_slate_without_films_says_so() -> None:
 
 def test_explanation_shows_three_views_each_with_the_same_sum() -> None:
     features = [{"block": "genre", "feature": f"genre {n}", "value": 0.01} for n in range(30)]
-    text = drawn(rendering.explanation({
-        "score": 0.3, "blocks": {"genre": 0.2, "quality": 0.1, "collection": 0.0}, "features": features,
-        "history": [{"film_id": "f1", "title": HOSTILE, "value": 0.4},
-                    {"film_id": None, "title": "priors", "value": -0.1}],
-        "user_id": "u1", "film_id": "f2", "title": "Brazil", "index_version": "v1",
-    }))
+    text = drawn(
+        rendering.explanation(
+            {
+                "score": 0.3,
+                "blocks": {"genre": 0.2, "quality": 0.1, "collection": 0.0},
+                "features": features,
+                "history": [
+                    {"film_id": "f1", "title": HOSTILE, "value": 0.4},
+                    {"film_id": None, "title": "priors", "value": -0.1},
+                ],
+                "user_id": "u1",
+                "film_id": "f2",
+                "title": "Brazil",
+                "index_version": "v1",
+            }
+        )
+    )
     assert text.count("+0.30000") == 3
     assert "18 more" in text
     assert "+0.18000" in text
@@ -79,8 +96,12 @@ def test_why_not_shows_the_verdict(document: Document, expected: str) -> None:
 
 
 def test_replay_shows_whether_it_is_identical_to_the_last_bit() -> None:
-    document = {"identical": False, "slate_id": "s", "differences": ["rank 1: other film"],
-                "items": [{"rank": 1, "film_id": "f", "title": "Brazil", "score": 0.1 + 0.2}]}
+    document = {
+        "identical": False,
+        "slate_id": "s",
+        "differences": ["rank 1: other film"],
+        "items": [{"rank": 1, "film_id": "f", "title": "Brazil", "score": 0.1 + 0.2}],
+    }
     text = drawn(rendering.replay(document))
     assert "not identical" in text
     assert "0.30000000000000004" in text
@@ -88,10 +109,18 @@ def test_replay_shows_whether_it_is_identical_to_the_last_bit() -> None:
 
 
 def test_evaluation_shows_dash_for_what_is_not_estimable() -> None:
-    figures = {"precision_at_k": 0.1134, "ci95": [0.1, 0.12], "hit_rate": float("nan"), "ndcg_at_k": 0.5,
-               "coverage": None}
-    text = drawn(rendering.evaluation({"protocol": "temporal", "k": 5, "users": 658, **figures,
-                                       "baselines": {"ease": {"precision_at_k": 0.113}}}))
+    figures = {
+        "precision_at_k": 0.1134,
+        "ci95": [0.1, 0.12],
+        "hit_rate": float("nan"),
+        "ndcg_at_k": 0.5,
+        "coverage": None,
+    }
+    text = drawn(
+        rendering.evaluation(
+            {"protocol": "temporal", "k": 5, "users": 658, **figures, "baselines": {"ease": {"precision_at_k": 0.113}}}
+        )
+    )
     assert "0.1134" in text
     assert "0.1000 to 0.1200" in text
     assert "ease" in text
@@ -100,10 +129,25 @@ def test_evaluation_shows_dash_for_what_is_not_estimable() -> None:
 
 def test_import_report_accounts_for_every_row_and_reason() -> None:
     document = {
-        "snapshot_id": "c1", "films": 2, "users": 1, "interactions": 3, "quarantined": 1, "balanced": True,
+        "snapshot_id": "c1",
+        "films": 2,
+        "users": 1,
+        "interactions": 3,
+        "quarantined": 1,
+        "balanced": True,
         "next": "recommendr index build",
-        "files": [{"name": "movies.csv", "encoding": "utf-8", "read": 4, "loaded": 2, "merged": 1,
-                   "refused": {"no title": 1}, "set_aside": {"of others": 1}, "repaired": {"no date": 2}}],
+        "files": [
+            {
+                "name": "movies.csv",
+                "encoding": "utf-8",
+                "read": 4,
+                "loaded": 2,
+                "merged": 1,
+                "refused": {"no title": 1},
+                "set_aside": {"of others": 1},
+                "repaired": {"no date": 2},
+            }
+        ],
     }
     text = drawn(rendering.import_report(document))
     for part in ("movies.csv", "no title", "of others", "no date", "Every row is", "Next: recommendr index build"):
@@ -111,8 +155,15 @@ def test_import_report_accounts_for_every_row_and_reason() -> None:
     assert "Not every row" in drawn(rendering.import_report({**document, "balanced": False}))
 
 
-VERSION = {"version": "v1", "built_at": "2026-01-02T03:04:05.678+00:00", "strategy": "full", "snapshot_id": "c1",
-           "films": 3, "bytes": 2_500_000, "blocks": ["text", "genre"]}
+VERSION = {
+    "version": "v1",
+    "built_at": "2026-01-02T03:04:05.678+00:00",
+    "strategy": "full",
+    "snapshot_id": "c1",
+    "films": 3,
+    "bytes": 2_500_000,
+    "blocks": ["text", "genre"],
+}
 
 
 @pytest.mark.parametrize(
