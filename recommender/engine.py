@@ -25,7 +25,7 @@ from recommender.view import View
 from workspace.checks import check_scalar
 from workspace.clock import Clock, SystemClock
 from workspace.columns import Film, User
-from workspace.errors import StateError, UnknownError
+from workspace.errors import InvalidValueError, StateError, UnknownError
 from workspace.ids import new_id
 from workspace.ledger import Ledger
 from workspace.logs import current_transaction
@@ -64,10 +64,10 @@ class Recommender:
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
-        """Open a workspace.
+        """Open a workspace; without an index its catalogue can be looked at, but nothing be recommended.
 
         Raises:
-            StateError: When nothing was imported yet, or no index built.
+            StateError: When nothing was imported yet.
         """
         return cls(settings, Store.open(settings), clock or SystemClock())
 
@@ -263,6 +263,7 @@ class Recommender:
         version: str | None = None,
     ) -> WhatIf:
         """Return a user's films with and without some history films; those stay seen, and "shown lately" is off."""
+        check_scalar(k, "k", ge=1, le=MOST_RECOMMENDED)
         view = self.view(version)
         for film_id in without:
             self.film_row(view, film_id)
@@ -361,9 +362,16 @@ class Recommender:
         self.live.record(user_id, film_id, kind, default_value(kind) if value is None else value)
 
     def add_user(self, user_id: str, region: str, *, market: str | None = None, premium: bool = True) -> None:
-        """Add a user who has just joined; their vector exists at once: priors, and the mean of their market."""
+        """Add a user who has just joined; their vector exists at once: priors, and the mean of their market.
+
+        Raises:
+            InvalidValueError: When the id is blank, or was imported already.
+            UnknownError: When no user comes from the region.
+        """
         desk = self.desk(self.view())
         known = self.catalogue.users
+        if not user_id.strip() or known[User.ID].eq(user_id).any():
+            raise InvalidValueError(f"user_id == {user_id!r}", "must be new and not blank")
         home = known.loc[known[User.REGION] == region, User.MARKET]
         if home.empty:
             raise UnknownError(f"region == {region!r}", f"must be one of {', '.join(desk.regions)}")
