@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dashboard.cli import app
 
-FILMS = 240
+FILMS = 120
 USERS = 60
 SEED = 7
 
