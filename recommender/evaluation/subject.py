@@ -13,14 +13,14 @@ from recommender.acts import Acts
 from recommender.configuration import DEFAULT_WEIGHTS
 from recommender.evaluation.ground import FittedScorer, Ground
 from recommender.evaluation.protocols import Protocol, Split, split
-from recommender.evaluation.weights import FittedWeights, Pool, fit_weights
+from recommender.evaluation.weights import FittedWeights, Pool, fit_weights, rough_weights
 from recommender.features import layout
 from recommender.features.content import ContentFeatures, ContentVectors
 from recommender.features.fitted import fit_features
 from recommender.features.matrix import FeatureMatrix
 from recommender.profile import Pooling, market_means, profiles
 from recommender.rules import Request, RuleBook
-from workspace.columns import Film, User
+from workspace.columns import User
 from workspace.errors import InvalidValueError
 
 Floats = npt.NDArray[np.float64]
@@ -30,9 +30,8 @@ Mask = npt.NDArray[np.bool_]
 Content = tuple[ContentFeatures, ContentVectors]
 
 _EPOCH: Final = dt.date(1970, 1, 1)
-_POOL_FILMS: Final = 1_500
+_POOL_FILMS: Final = 1_000
 _WEIGHT_USERS: Final = 2_000
-_ROUNDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,6 @@ class FittedBlocks:
         train: The training acts, ordered by user.
         users: The catalogue's users.
         rules: Who may see what.
-        first_release: Of the catalogue.
     """
 
     matrix: FeatureMatrix
@@ -57,7 +55,6 @@ class FittedBlocks:
     train: Acts
     users: pd.DataFrame
     rules: RuleBook
-    first_release: dt.date
 
     def scores(self, users: Rows, days: Floats) -> Vectors:
         """Score every film for some users, −inf where a rule forbids it; shape ``(m, n_films)``."""
@@ -87,19 +84,15 @@ class FittedBlocks:
     def allowed(self, users: Rows, days: Floats) -> Mask:
         """Return what may be shown to whom at the day of the request, shape ``(m, n_films)``."""
         out = np.empty((len(users), len(self._films)), np.bool_)
+        # Nobody asks before there is a film, but noisy data may say so; then the oldest film is what there is.
+        first = self.rules.first_release or dt.date.min
         columns = self.users[[User.REGION, User.MAXIMUM_AGE, User.EXCLUDED_GENRES]].take(users)
         for place, (region, age, genres) in enumerate(columns.itertuples(index=False)):
-            on = max(self.first_release, _EPOCH + dt.timedelta(days=int(days[place])))
+            on = max(first, _EPOCH + dt.timedelta(days=int(days[place])))
             limit = None if pd.isna(age) else int(age)
             request = Request(on=on, region=region, user_maximum_age=limit, user_excluded_genres=tuple(genres))
             out[place] = self.rules.decide(request).allowed
         return out
-
-
-def _first_release(films: pd.DataFrame) -> dt.date:
-    # Nobody asks before there is a film; a test user of noisy data may, and then the oldest film is what there is.
-    first = pd.to_datetime(films[Film.RELEASE_DATE]).min()
-    return dt.date.min if pd.isna(first) else first.date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +168,9 @@ class Subject:
             inner = split(train, self.protocol, seed=self.seed)[0]
             inner = _sample(inner, self.seed)
             fitted = self._fitted(ground, inner.train, default, {})
-            found = FittedWeights(weights=default, evidence={})
-            for _ in range(_ROUNDS):
-                # The pool of the second round is what the weights of the first one rank high.
-                pool = _pool(fitted, inner, found.weights, ground.n_films)
-                found = fit_weights(pool, seed=self.seed)
+            # The pool that is judged holds what weights fitted on a first pool rank high.
+            rough = rough_weights(_pool(fitted, inner, default, ground.n_films))
+            found = fit_weights(_pool(fitted, inner, rough, ground.n_films), seed=self.seed)
         except InvalidValueError as error:
             return FittedWeights(weights=default, evidence={"method": "defaults", "reason": str(error)})
         weights = {name: found.weights.get(name, 0.0) for name in self.blocks}
@@ -207,7 +198,6 @@ class Subject:
             train=train.take(np.argsort(train.users, kind="stable")),
             users=catalogue.users,
             rules=self.rules,
-            first_release=_first_release(catalogue.films),
         )
 
 

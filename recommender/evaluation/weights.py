@@ -29,7 +29,8 @@ Mask = npt.NDArray[np.bool_]
 WEIGHT_FOLDS: Final = 5
 _JUDGED_K: Final = 5
 _START: Final = 0.3
-_STEPS: Final = 60
+_STEPS: Final = 40
+_FOLD_STEPS: Final = 20
 _OUT_OF_POOL: Final = -1e9
 
 
@@ -94,10 +95,10 @@ def fit_weights(pool: Pool, *, folds: int = WEIGHT_FOLDS, seed: int = 0) -> Fitt
     pool = pool.take(useful)
     spread = _spread(pool)
     dealt = np.random.default_rng(seed).permutation(len(useful)) % folds
-    start = _fit(pool, spread, np.full(len(spread), _START))
+    start = _fit(pool, spread, np.full(len(spread), _START), _STEPS)
     kept, facts = [], []
     for fold in range(folds):
-        weights = _fit(pool.take(np.flatnonzero(dealt != fold)), spread, start)
+        weights = _fit(pool.take(np.flatnonzero(dealt != fold)), spread, start, _FOLD_STEPS)
         kept.append(weights)
         held = pool.take(np.flatnonzero(dealt == fold))
         facts.append({
@@ -120,6 +121,21 @@ def fit_weights(pool: Pool, *, folds: int = WEIGHT_FOLDS, seed: int = 0) -> Fitt
                             for name, v in zip(pool.blocks, np.std(kept, axis=0), strict=True)},
         },
     )  # fmt: skip
+
+
+def rough_weights(pool: Pool) -> dict[str, float]:
+    """Fit block weights once on all users, without folds or evidence.
+
+    Raises:
+        InvalidValueError: When no user has a held-back film in the pool.
+    """
+    useful = np.flatnonzero((pool.relevant & pool.allowed).any(axis=1))
+    if not len(useful):
+        raise InvalidValueError("users with a held-back film == 0", "must be >= 1", "use the default weights")
+    pool = pool.take(useful)
+    spread = _spread(pool)
+    found = _fit(pool, spread, np.full(len(spread), _START), _FOLD_STEPS) / spread
+    return {name: float(weight) for name, weight in zip(pool.blocks, found, strict=True)}
 
 
 class _Likelihood:
@@ -155,7 +171,7 @@ def _spread(pool: Pool) -> Floats:
     return np.where(out > 0, out, 1.0)
 
 
-def _fit(pool: Pool, spread: Floats, start: Floats) -> Floats:
+def _fit(pool: Pool, spread: Floats, start: Floats, steps: int) -> Floats:
     constant = np.ptp(pool.scores.reshape(len(spread), -1), axis=1) == 0
     bounds = [(0.0, 0.0) if flat else (0.0, None) for flat in constant]
     found = minimize(
@@ -164,7 +180,7 @@ def _fit(pool: Pool, spread: Floats, start: Floats) -> Floats:
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": _STEPS},
+        options={"maxiter": steps},
     )
     return np.asarray(found.x, np.float64)
 
