@@ -143,11 +143,9 @@ class StoredFeatures:
         """Return the history side of the audience block of some rows."""
         if self._audience is None:
             return np.zeros((len(rows), self.fitted.audience_dim), np.float32)
-        places = np.searchsorted(self._rows, rows)
-        places[places == len(self._rows)] = 0
-        own = self._rows[places] == rows
+        own = np.isin(rows, self._rows)
         out = np.zeros((len(rows), self._audience.shape[1]), np.float32)
-        out[own] = self._audience[places[own]]
+        out[own] = self._audience[np.searchsorted(self._rows, rows[own])]
         if self._base is not None:
             out[~own] = self._base.audience_of(rows[~own])
         return out
