@@ -1,7 +1,7 @@
 """The controls of a request for recommendations; each lives in the URL, so that every view is a link."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import streamlit as st
@@ -173,6 +173,9 @@ def current_slate(asked: Asked) -> Slate:
     state[_ASKED] = asked
     if query.get("slate") != shown.slate_id:
         query["slate"] = shown.slate_id
+        if before is not None:  # a film chosen of the last slate is none of this one
+            query.pop("film", None)
+            state.pop("film_choice", None)
     return shown
 
 
@@ -182,3 +185,34 @@ def _linked(asked: Asked) -> Slate | None:
         return None
     slate = loaders.slate(slate_id)
     return slate if asked.is_explicitly_answered_by(slate) else None
+
+
+def choose_one(label: str, offered: Mapping[str, str], key: str) -> str | None:
+    """Let one of some named things be chosen; the address keeps its id, where ``bind`` would keep its label."""
+    state, widget = st.session_state, f"{key}_choice"
+    linked = st.query_params.get(key)
+    if linked in offered:
+        state[widget] = linked
+    elif state.get(widget) not in offered:
+        state.pop(widget, None)
+
+    def follow() -> None:
+        st.query_params[key] = state[widget]
+
+    return st.selectbox(
+        label, list(offered), format_func=lambda one: offered.get(one, one), key=widget, on_change=follow
+    )
+
+
+def choose_some(label: str, offered: Mapping[str, str], key: str, *, most: int, placeholder: str) -> list[str]:
+    """Let some of some named things be chosen; the address keeps their ids."""
+    state, widget = st.session_state, f"{key}_choice"
+    state[widget] = [one for one in st.query_params.get_all(key) if one in offered][:most]
+
+    def follow() -> None:
+        st.query_params[key] = state[widget]
+
+    return st.multiselect(
+        label, list(offered), format_func=lambda one: offered.get(one, one), key=widget, on_change=follow,
+        max_selections=most, placeholder=placeholder,
+    )  # fmt: skip

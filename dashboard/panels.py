@@ -5,7 +5,7 @@ from typing import Final
 
 import streamlit as st
 
-from dashboard import components, words
+from dashboard import components, controls, words
 from dashboard.loaders import recommendations as loaders
 from dashboard.loaders.films import film_facts, search_titles
 from dashboard.theme import Mode
@@ -27,18 +27,12 @@ def mode() -> Mode:
 def chosen_film(slate: Slate) -> str | None:
     """Let one film be chosen, of the slate or by the address."""
     films = {item.film_id: f"{item.rank} · {components.plain(item.title)}" for item in slate.items}
-    linked = st.session_state.get("film") or st.query_params.get("film")
+    linked = st.query_params.get("film")
     if linked and linked not in films:
         title = film_facts(linked).get("title")
         if title:
             films[linked] = f"{components.plain(title)} (not in this slate)"
-    if not films:
-        return None
-    film: str | None = st.selectbox(
-        "Film to explain", list(films), format_func=lambda film_id: films.get(film_id, film_id), key="film",
-        bind="query-params",
-    )  # fmt: skip
-    return film
+    return controls.choose_one("Film to explain", films, "film") if films else None
 
 
 def why(slate: Slate, film_id: str) -> None:
@@ -111,10 +105,9 @@ def what_if(slate: Slate, film_id: str) -> None:
         _cold_start()
         return
     titles = dict(zip(acts["film_id"].astype(str), acts["title"].map(components.plain), strict=True))
-    without = st.multiselect(
-        "Leave out of the history", list(titles), format_func=lambda film: titles.get(film, film), key="without",
-        bind="query-params", max_selections=_MOST_REMOVED, placeholder="One film or two",
-    )  # fmt: skip
+    without = controls.choose_some(
+        "Leave out of the history", titles, "without", most=_MOST_REMOVED, placeholder="One film or two"
+    )
     if without:
         answer = loaders.what_if(slate, without)
         _side_by_side(("With the whole history", answer.before), ("Without the chosen films", answer.after))
@@ -147,11 +140,11 @@ def why_not(slate: Slate, _: str) -> None:
     if not found:
         components.banner(f"No film's title fits “{typed}”.", "Try fewer letters, or the film's id.", tone="warn")
         return
-    wanted = st.selectbox(
-        "Which of these", list(found), format_func=lambda film: components.plain(found.get(film, film)), key="wanted",
-        bind="query-params",
-    )  # fmt: skip
-    _verdict(slate, loaders.why_not(slate, wanted))
+    wanted = controls.choose_one(
+        "Which of these", {film: components.plain(title) for film, title in found.items()}, "wanted"
+    )
+    if wanted:
+        _verdict(slate, loaders.why_not(slate, wanted))
 
 
 def _verdict(slate: Slate, answer: WhyNot) -> None:
