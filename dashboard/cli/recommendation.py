@@ -7,6 +7,7 @@ import typer
 from dashboard.cli import options
 from dashboard.cli.output import answer
 from dashboard.cli.session import open_recommender, parse_day
+from workspace.errors import StateError
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +47,9 @@ def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     day = parse_day(on)
     with open_recommender(home) as recommender:
         slate = recommender.recommend(user, k=k, filters=filters, region=region, on=day, version=index, seed=seed)
+        if slate.funnel[0].remaining == 0:
+            what = f"index {slate.index_version} and catalogue {slate.snapshot_id} have no film in common"
+            raise StateError(what, hint="run `recommendr index build`")
         answer(slate.to_dict(), rendering.slate, as_json=as_json)
 
 

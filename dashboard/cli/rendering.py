@@ -124,7 +124,8 @@ def import_report(document: Document) -> RenderableType:
     balance = Text("Every row is accounted for.", style="green")
     if not document["balanced"]:
         balance = Text("Not every row is accounted for.", style="red")
-    parts: list[RenderableType] = [_facts(facts_of_all), files, Padding(reasons, (1, 0)), balance]
+    shown = Padding(reasons if reasons.row_count else "", (1, 0))
+    parts: list[RenderableType] = [_facts(facts_of_all), files, shown, balance]
     if document.get("next"):
         parts.append(_text(f"Next: {document['next']}", style="bold"))
     return Group(*parts)

@@ -366,6 +366,13 @@ def test_import_movielens_accounts_for_every_row(movielens: Path, tmp_path: Path
     assert "Next: recommendr index build" in text
 
 
+def test_index_of_another_catalogue_says_what_to_do(copied: Path, movielens: Path) -> None:
+    assert call(copied, "import", "movielens", movielens).code == 0
+    assert "recommendr index build" in call(copied, "recommend", "1").error["hint"]
+    assert call(copied, "init").document["status"] == "completed"
+    assert len(call(copied, "recommend", "1").document["items"]) == 5
+
+
 @pytest.mark.parametrize("case", ["missing", "a file", "an empty folder", "a missing column", "no encoding"])
 def test_import_movielens_names_what_it_cannot_read(movielens: Path, tmp_path: Path, case: str) -> None:
     path = movielens
