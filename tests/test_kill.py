@@ -80,6 +80,13 @@ def start(job: Job, settings: Settings, first: int) -> int:
     return child
 
 
+def duration(job: Job, settings: Settings) -> float:
+    """Return the seconds one job takes here and now, so that the kills spread over the whole of it."""
+    begun = time.perf_counter()
+    job(settings, 1)
+    return time.perf_counter() - begun
+
+
 def check_serves(settings: Settings) -> None:
     """The current catalogue and version are whole, and a user gets films."""
     paths = Paths(settings.home)
@@ -117,13 +124,14 @@ def test_killed_at_random_moments_the_last_good_state_serves(tmp_path: Path) -> 
     import_catalogue(settings, 0)
     full_build(settings, 0)
     check_serves(settings)
+    lasts = {job: duration(job, settings) for job in JOBS}
     chance = random.Random(20_160_102)
     interrupted = moved = 0
     for kill in range(KILLS):
         job, first = JOBS[kill % len(JOBS)], 1_000 * (kill + 1)
         before = pointers(paths)
         child = start(job, settings, first)
-        time.sleep(chance.uniform(0.002, 0.15))  # the kill is meant to come at any moment, not at a condition
+        time.sleep(chance.uniform(0.0, 1.8 * lasts[job]))  # a kill comes at any moment, not at a condition
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), f"{job.__name__} ended by itself after kill {kill}"
