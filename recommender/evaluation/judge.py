@@ -120,25 +120,30 @@ def judge(
 def _figures(
     fitted: FittedScorer, ground: Ground, one: Split, k: int, shares: Floats
 ) -> tuple[Rows, dict[str, Floats]]:
-    lists = np.empty((len(one.users), k), np.int64)
-    relevant, candidates = one.relevant(ground.n_films), one.candidates(ground.n_films)
-    for low in range(0, len(one.users), _USERS_AT_ONCE):
-        block = slice(low, low + _USERS_AT_ONCE)
-        scores = fitted.scores(one.users[block], one.days[block])
-        lists[block] = metrics.top_k(scores, candidates[block], k)
-    hit = metrics.hits(lists, relevant)
-    audience = np.bincount(one.train.films, minlength=ground.n_films)
+    audience = np.minimum(np.bincount(one.train.films, minlength=ground.n_films), ground.n_users)
     taste = np.zeros((ground.n_users, shares.shape[1]))
     liked = one.train.positive
     np.add.at(taste, one.train.users[liked], shares[one.train.films[liked]])
-    return lists, {
-        PRECISION: metrics.precision_per_user(hit),
-        RECALL: metrics.recall_per_user(hit, relevant),
-        HIT_RATE: metrics.hit_per_user(hit),
-        NDCG: metrics.ndcg_per_user(hit, relevant),
-        NOVELTY: metrics.novelty_per_user(lists, np.minimum(audience, ground.n_users), ground.n_users),
-        CALIBRATION: metrics.calibration_per_user(lists, shares, taste[one.users]),
-    }
+    lists: list[Rows] = []
+    figures: dict[str, list[Floats]] = {figure: [] for figure in PER_USER}
+    places = np.arange(len(one.users))
+    for low in range(0, len(places), _USERS_AT_ONCE):
+        block = one.of_users(places[low : low + _USERS_AT_ONCE])
+        relevant = block.relevant(ground.n_films)
+        scores = fitted.scores(block.users, block.days)
+        lists.append(metrics.top_k(scores, block.candidates(ground.n_films), k))
+        hit = metrics.hits(lists[-1], relevant)
+        found = {
+            PRECISION: metrics.precision_per_user(hit),
+            RECALL: metrics.recall_per_user(hit, relevant),
+            HIT_RATE: metrics.hit_per_user(hit),
+            NDCG: metrics.ndcg_per_user(hit, relevant),
+            NOVELTY: metrics.novelty_per_user(lists[-1], audience, ground.n_users),
+            CALIBRATION: metrics.calibration_per_user(lists[-1], shares, taste[block.users]),
+        }
+        for figure, values in found.items():
+            figures[figure].append(values)
+    return np.concatenate(lists), {figure: np.concatenate(parts) for figure, parts in figures.items()}
 
 
 def _plain(value: float) -> float | None:

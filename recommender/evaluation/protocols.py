@@ -9,8 +9,8 @@ it was rated 4 or more or watched to the end (>= 0.9); a thumbs-down or a dismis
 - ``kfold``: each user's interactions are dealt into five seeded folds; each fold is the test once.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,17 @@ class Split:
         known = places >= 0
         out[places[known], self.train.films[known]] = False
         return out
+
+    def of_users(self, places: Rows) -> Self:
+        """Keep some of the users that count, named by their increasing places; the parts stay whole."""
+        inside = np.isin(self.relevant_users, places)
+        return replace(
+            self,
+            users=self.users[places],
+            days=self.days[places],
+            relevant_users=np.searchsorted(places, self.relevant_users[inside]),
+            relevant_films=self.relevant_films[inside],
+        )
 
 
 def split(acts: Acts, protocol: Protocol, *, seed: int = 0) -> list[Split]:

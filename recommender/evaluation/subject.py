@@ -32,6 +32,7 @@ Content = tuple[ContentFeatures, ContentVectors]
 _EPOCH: Final = dt.date(1970, 1, 1)
 _POOL_FILMS: Final = 1_000
 _WEIGHT_USERS: Final = 2_000
+_USERS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,18 +206,25 @@ def _sample(one: Split, seed: int) -> Split:
     """Keep at most 2,000 users: the weights are a dozen numbers, and memory is users × pool × blocks."""
     if len(one.users) <= _WEIGHT_USERS:
         return one
-    kept = np.sort(np.random.default_rng(seed).choice(len(one.users), _WEIGHT_USERS, replace=False))
-    inside = np.isin(one.relevant_users, kept)
-    return replace(
-        one,
-        users=one.users[kept],
-        days=one.days[kept],
-        relevant_users=np.searchsorted(kept, one.relevant_users[inside]),
-        relevant_films=one.relevant_films[inside],
-    )
+    rng = np.random.default_rng(seed)
+    return one.of_users(np.sort(rng.choice(len(one.users), _WEIGHT_USERS, replace=False)))
 
 
 def _pool(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_films: int) -> Pool:
+    places = np.arange(len(inner.users))
+    parts = [
+        _pool_of(fitted, inner.of_users(places[low : low + _USERS_AT_ONCE]), weights, n_films)
+        for low in range(0, len(places), _USERS_AT_ONCE)
+    ]
+    return Pool(
+        blocks=parts[0].blocks,
+        scores=np.concatenate([part.scores for part in parts], axis=1),
+        relevant=np.concatenate([part.relevant for part in parts]),
+        allowed=np.concatenate([part.allowed for part in parts]),
+    )
+
+
+def _pool_of(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_films: int) -> Pool:
     vectors = fitted.vectors(inner.users, inner.days)
     open_films = inner.candidates(n_films) & fitted.allowed(inner.users, inner.days)
     total = (vectors * fitted.matrix.layout.spread(weights)) @ np.asarray(fitted.matrix.candidates).T
