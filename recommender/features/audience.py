@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from recommender.acts import Acts
 from workspace.checks import check_scalar
@@ -55,7 +56,10 @@ def fit_audience(acts: Acts, n_films: int, *, dim: int = DIM, ridge: float = RID
         counts = np.asarray(liked.sum(axis=1)).ravel()
         liked = liked[np.sort(np.argsort(-counts, kind="stable")[:MOST_ROWS])]
     few_users = liked.shape[0] <= liked.shape[1]
-    left, values, right = _by_users(liked, ridge) if few_users else _by_films(liked, ridge)
+    # These factorisations are chains of small steps: BLAS threads that wait for each other made them 200 times slower
+    # on a busy machine, and gain little on an idle one.
+    with threadpool_limits(limits=1, user_api="blas"):
+        left, values, right = _by_users(liked, ridge) if few_users else _by_films(liked, ridge)
     order = np.argsort(-values, kind="stable")[: max(1, min(dim, int(np.sum(values > values.max() * 1e-9))))]
     root = np.sqrt(np.maximum(values[order], 0.0))
     history, candidate = left[:, order] * root, right[:, order] * root
