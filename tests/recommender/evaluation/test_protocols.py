@@ -133,3 +133,15 @@ def test_split_refuses_an_unknown_protocol(protocol: str) -> None:
 def test_split_says_when_nobody_is_left_to_be_judged(count: int) -> None:
     with pytest.raises(InvalidValueError, match="no user with a relevant test film"):
         split(acts([0] * count, list(range(count))), "temporal")
+
+
+def test_split_of_some_users_is_the_same_rows_of_the_whole() -> None:
+    made = many(3, 8, 30)
+    (one,) = split(made, "random", seed=1)
+    places = np.arange(0, len(one.users), 2)
+    some = one.of_users(places)
+    assert len(places) > 1
+    assert np.array_equal(some.users, one.users[places])
+    assert np.array_equal(some.days, one.days[places])
+    assert np.array_equal(some.relevant(30), one.relevant(30)[places])
+    assert np.array_equal(some.candidates(30), one.candidates(30)[places])
