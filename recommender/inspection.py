@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
 from recommender.answers import Sensitivity, Verdict, WhatIf, WhyNot
 from recommender.explanation import explain, score_terms
@@ -139,6 +138,8 @@ def neighbours(view: View, row: int, k: int) -> list[dict[str, Any]]:
 
 def projection(view: View) -> pd.DataFrame:
     """Return the first two principal components of the content blocks: an illustration, distances are not scores."""
+    from sklearn.decomposition import PCA  # a second of imports, for one illustration
+
     rows = np.flatnonzero(view.alive)
     content = view.index.take(rows)[:, view.matrix.content_columns]
     places = np.zeros((len(rows), _AXES))

@@ -1,6 +1,7 @@
 """One user's request resolved: who asks, what they did before, where and when, and what the rules allow."""
 
 import datetime as dt
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -124,7 +125,9 @@ class Desk:
         if wanted is None:
             return str(self.user(user_id)[User.REGION])
         if wanted not in self._regions:
-            raise InvalidValueError(f"region == {wanted!r}", f"must be one of {', '.join(self.regions)}")
+            near = difflib.get_close_matches(wanted.upper(), self.regions, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else ""
+            raise InvalidValueError(f"region == {wanted!r}", f"must be one of {', '.join(self.regions)}", hint)
         return wanted
 
     def history(self, user_id: str, *, on: dt.date, live_seq: int) -> pd.DataFrame:
