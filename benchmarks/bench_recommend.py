@@ -31,6 +31,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.search_peers import CANDIDATES, SEED, SHOWN, Faiss, Hnswlib, NumpyScan
 from recommender import rules
 from recommender.acts import Acts
 from recommender.features.layout import Layout
@@ -42,8 +43,6 @@ from recommender.ranking import block_terms, total
 from recommender.rules import RuleBook
 from workspace.paths import Paths
 
-SHOWN: Final = 5
-CANDIDATES: Final = 200
 HISTORY: Final = 30
 CLUSTERS: Final = 500
 TASTES: Final = 3
@@ -62,7 +61,6 @@ BLOCK_WEIGHTS: Final = {name: weight for name, (_, weight) in WEIGHTS.items()}
 TODAY: Final = dt.date(2025, 1, 1)
 DAY: Final = 20_089.0
 FILTERS: Final = rules.Filters(exclude_genres=("excluded",), languages=("wanted",))
-SEED: Final = 7
 GRAPH: Final = {"auto": None, "always": True, "never": False}
 
 Floats = NDArray[np.float32]
@@ -219,109 +217,6 @@ class Ours:
         return hits.rows
 
 
-class NumpyScan:
-    """float32 products of the allowed rows, gathered when they are few."""
-
-    name = "NumPy exact scan"
-
-    def __init__(self, world: World) -> None:
-        self._vectors = world.vectors
-
-    def search(self, query: Query, allowed: Mask) -> Rows:
-        """Return the best 200."""
-        rows = np.flatnonzero(allowed)
-        few = 2 * len(rows) < len(allowed)
-        narrow = query.astype(np.float32)
-        scores = self._vectors[rows] @ narrow if few else (self._vectors @ narrow)[rows]
-        if len(rows) <= CANDIDATES:
-            return rows
-        return rows[np.argpartition(scores, len(rows) - CANDIDATES)[len(rows) - CANDIDATES :]]
-
-
-class Faiss:
-    """faiss with IDSelectorBitmap: flat (exact), inverted lists, or HNSW."""
-
-    def __init__(self, world: World, kind: str, cache: Path) -> None:
-        import faiss
-
-        faiss.omp_set_num_threads(1)
-        self._faiss = faiss
-        dim = world.vectors.shape[1]
-        path = cache / f"faiss-{kind}.bin"
-        lists = 4096 if len(world.vectors) >= 400_000 else 512
-        self.name = {"flat": "faiss Flat", "ivf": f"faiss IVF{lists},Flat nprobe 64", "hnsw": "faiss HNSW16 ef 512"}[
-            kind
-        ]
-        self.build_s = 0.0
-        if path.exists():
-            self._index = faiss.read_index(str(path))
-        else:
-            begun = time.perf_counter()
-            if kind == "ivf":
-                self._index = faiss.index_factory(dim, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
-                self._index.train(world.vectors[:: max(1, len(world.vectors) // (40 * lists))])
-            elif kind == "hnsw":
-                faiss.omp_set_num_threads(1)
-                self._index = faiss.IndexHNSWFlat(dim, 16, faiss.METRIC_INNER_PRODUCT)
-                self._index.hnsw.efConstruction = 100
-            else:
-                self._index = faiss.IndexFlatIP(dim)
-            self._index.add(world.vectors)
-            faiss.omp_set_num_threads(1)
-            self.build_s = time.perf_counter() - begun
-            if kind != "flat":
-                faiss.write_index(self._index, str(path))
-        self._kind = kind
-
-    def search(self, query: Query, allowed: Mask) -> Rows:
-        """Return what it finds of the best 200."""
-        faiss = self._faiss
-        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-        if self._kind == "ivf":
-            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=64)
-        elif self._kind == "hnsw":
-            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=512)
-        else:
-            parameters = faiss.SearchParameters(sel=selector)
-        narrow = query.astype(np.float32)
-        rows: Rows = self._index.search(narrow[None], CANDIDATES, params=parameters)[1][0]
-        return rows[rows >= 0]
-
-
-class Hnswlib:
-    """hnswlib with a Python filter callback."""
-
-    name = "hnswlib M16 ef 512"
-
-    def __init__(self, world: World, cache: Path) -> None:
-        import hnswlib
-
-        path = cache / "hnswlib.bin"
-        self._index = hnswlib.Index(space="ip", dim=world.vectors.shape[1])
-        self.build_s = 0.0
-        if path.exists():
-            self._index.load_index(str(path), max_elements=len(world.vectors))
-        else:
-            begun = time.perf_counter()
-            self._index.init_index(max_elements=len(world.vectors), M=16, ef_construction=100, random_seed=SEED)
-            self._index.add_items(world.vectors, num_threads=1)
-            self.build_s = time.perf_counter() - begun
-            self._index.save_index(str(path))
-        self._index.set_num_threads(1)
-        self._index.set_ef(512)
-
-    def search(self, query: Query, allowed: Mask) -> Rows:
-        """Return what it finds of the best 200; it raises when it finds fewer than asked, so ask for fewer then."""
-        lookup, narrow = allowed.tolist(), query.astype(np.float32)
-        for wanted in (CANDIDATES, 50, SHOWN, 1):
-            try:
-                rows, _ = self._index.knn_query(narrow, k=wanted, filter=lookup.__getitem__)
-            except RuntimeError:
-                continue
-            return np.asarray(rows[0], dtype=np.int64)
-        return np.empty(0, dtype=np.int64)
-
-
 def measure_cell(
     world: World, system: System, truth: list[set[int]], kind: str, share: float, count: int
 ) -> dict[str, Any]:
@@ -361,7 +256,7 @@ def measure_cell(
 def true_answers(world: World, kind: str, share: float, count: int) -> list[set[int]]:
     """Return the exact five of each request, by float64 products of the float32 leaders."""
     answers = []
-    scan = NumpyScan(world)
+    scan = NumpyScan(world.vectors)
     for request in make_requests(world, kind, share, count + 2):
         query = profile_of(world, request)
         asked = rules.Request(on=TODAY, region="eu", seen=request.seen, filters=FILTERS)
@@ -376,13 +271,13 @@ def systems(world: World, index: IndexVersion, cache: Path, wanted: list[str]) -
     yield lambda: Ours(index)
     yield lambda: Ours(index, "scan")
     if "numpy" in wanted:
-        yield lambda: NumpyScan(world)
+        yield lambda: NumpyScan(world.vectors)
     if find_spec("faiss"):
         for kind in ("flat", "ivf", "hnsw"):
             if f"faiss-{kind}" in wanted:
-                yield partial(Faiss, world, kind, cache)
+                yield partial(Faiss, world.vectors, kind, cache)
     if find_spec("hnswlib") and "hnswlib" in wanted:
-        yield lambda: Hnswlib(world, cache)
+        yield lambda: Hnswlib(world.vectors, cache)
 
 
 def probe(home: Path) -> None:

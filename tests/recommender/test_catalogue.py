@@ -33,8 +33,12 @@ def small(title: str = "Amélie", **facts: object) -> Catalogue:
     return build_catalogue(
         films(film("10", "Alien"), film("9", title, **{Film.ORIGINAL_TITLE: "Le Fabuleux Destin"}), film("b", "Up")),
         users("2", "1"),
-        interactions(("2", "10", "rated", 4.5, NOW), ("1", "10", "watched", 1.0, NOW), ("1", "9", "rated", 2.0, NOW),
-                     ("1", "b", "dismissed", -1.0, NOW - timedelta(days=9))),
+        interactions(
+            ("2", "10", "rated", 4.5, NOW),
+            ("1", "10", "watched", 1.0, NOW),
+            ("1", "9", "rated", 2.0, NOW),
+            ("1", "b", "dismissed", -1.0, NOW - timedelta(days=9)),
+        ),
         manifest={"imported_at": NOW.isoformat(), **facts},
     )
 

@@ -19,7 +19,7 @@ from workspace.errors import SchemaError
 from workspace.paths import Paths
 
 CLOCK = FrozenClock(datetime(2026, 5, 1, tzinfo=UTC))
-MOVIES = "movieId,title,genres\n1,Toy Story (1995),Animation|Comedy\n2,\"Matrix, The (1999)\",(no genres listed)\n"
+MOVIES = 'movieId,title,genres\n1,Toy Story (1995),Animation|Comedy\n2,"Matrix, The (1999)",(no genres listed)\n'
 LINKS = "movieId,imdbId,tmdbId\n1,0114709,862\n2,0133093,603\n"
 RATINGS = "userId,movieId,rating,timestamp\n1,1,4.0,1000000000\n1,2,5,1000000100\n10,1,0.5,1000000000\n"
 HEADER = ("movieId,tmdbId,rating,Movie_Name,Movie_imdb_id,Movie_Date,Movie_Length,Rated,Movie_Overview,Plot,"
