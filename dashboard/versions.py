@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recommender import index
+from recommender.activation import activate, roll_back
 from recommender.index import Manifest
 from workspace.ledger import Ledger
 from workspace.paths import Paths
@@ -62,10 +63,9 @@ def switch_index(settings: Settings, version: str, *, actor: str) -> dict[str, A
         UnknownError: When there is no such version.
         IntegrityError: When it is damaged; the current one stays.
     """
-    paths = Paths(settings.home)
-    before = index.current_version(paths)
-    index.switch(paths, version)
-    return _recorded(settings, actor, "index.switch", before, version)
+    with ledger_of(settings) as ledger:
+        before = activate(Paths(settings.home), ledger, version, actor=actor)
+    return {"current": version, "previous": before}
 
 
 def rollback_index(settings: Settings, *, actor: str) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def rollback_index(settings: Settings, *, actor: str) -> dict[str, Any]:
         StateError: When there was none before.
         IntegrityError: When it is damaged; the current one stays.
     """
-    paths = Paths(settings.home)
-    before = index.current_version(paths)
-    return _recorded(settings, actor, "index.rollback", before, index.rollback(paths))
+    with ledger_of(settings) as ledger:
+        now, before = roll_back(Paths(settings.home), ledger, actor=actor)
+    return {"current": now, "previous": before}
 
 
 def verify_index(settings: Settings, version: str | None = None) -> dict[str, Any]:
@@ -120,9 +120,3 @@ def _names(paths: Paths) -> list[str]:
     names = [*index.broken_versions(paths), *(manifest.version for manifest in index.list_versions(paths))]
     # Nothing to verify is no clean bill of health: the index itself says what to do.
     return names or [index.open_version(paths, None).version]
-
-
-def _recorded(settings: Settings, actor: str, action: str, before: str | None, now: str) -> dict[str, Any]:
-    with ledger_of(settings) as ledger:
-        ledger.append(actor, action, now, {"before": before})
-    return {"current": now, "previous": before}

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from recommender.activation import activate, settle
 from recommender.catalogue import Catalogue, film_hashes
 from recommender.configuration import Configuration
 from recommender.encoder import Dtype, EmbeddingStore, SentenceTransformerEncoder, choose_dtype
@@ -23,7 +24,7 @@ from recommender.features import layout
 from recommender.features.content import film_texts
 from recommender.features.fitted import FEATURE_CODE, Encoded, chosen_blocks, fit_features
 from recommender.features.stored import StoredFeatures, write_features
-from recommender.index import IndexVersion, Manifest, current_version, open_version, switch, write_delta, write_version
+from recommender.index import IndexVersion, Manifest, current_version, open_version, write_delta, write_version
 from recommender.profile import market_means
 from workspace.clock import Clock, SystemClock
 from workspace.columns import Film, User
@@ -113,7 +114,7 @@ def build_index(
             manifest = _extend(settings, paths, catalogue, progress, clock or SystemClock())
         else:
             manifest = _regenerate(settings, paths, catalogue, wanted, progress, clock or SystemClock())
-        if wanted.activate and current_version(paths) != manifest.version:
+        if wanted.activate:
             _activate(settings, paths, manifest, wanted.strategy, clock)
     _log.info("index built", extra={"version": manifest.version, "rows": manifest.rows, "strategy": wanted.strategy})
     return manifest
@@ -122,9 +123,11 @@ def build_index(
 def _activate(settings: Settings, paths: Paths, manifest: Manifest, strategy: Strategy, clock: Clock | None) -> None:
     store = Store.open(settings)
     try:
-        before = current_version(paths)
-        switch(paths, manifest.version)
-        Ledger(store, clock).append("build", "index.switch", manifest.version, {"from": before, "strategy": strategy})
+        ledger = Ledger(store, clock)
+        if current_version(paths) == manifest.version:
+            settle(paths, ledger)
+        else:
+            activate(paths, ledger, manifest.version, actor="build", strategy=strategy)
     finally:
         store.close()
 
