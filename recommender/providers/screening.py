@@ -176,7 +176,7 @@ def _number(cell: object, name: str, repair: Repair) -> float | None:
     low, high = _LIMITS[name]
     try:
         number = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if low <= number <= high:
         return number
