@@ -45,8 +45,8 @@ class WorldSpec:
         datetime.date(2024, 1, 2)
     """
 
-    films: int = 1_200
-    users: int = 800
+    films: int = 600
+    users: int = 500
     seed: int = 20_251_027
     months: int = 24
     end: date = field(default_factory=_today)
