@@ -50,7 +50,7 @@ FIELDS: Final = {
     Film.TAGLINE: "Tagline",
     Film.RELEASE_DATE: "Released",
     Film.GENRES: "Genres",
-    Film.RUNTIME_MIN: "Length",
+    Film.RUNTIME_MIN: "Length, min",
     Film.AGE_RATING: "Age rating",
     Film.DIRECTORS: "Directed by",
     Film.WRITERS: "Written by",
