@@ -29,13 +29,19 @@ def evaluate(
         float | None, typer.Option("--min-precision", metavar="X", help="Exit 1 when precision@k is below X.")
     ] = None,
     compare: Annotated[
-        str | None, typer.Option("--compare", metavar="V", help="Pair it, user by user, with another index version.")
+        str | None,
+        typer.Option(
+            "--compare", metavar="V", help="Pair it, user by user, with another index version; exit 1 when worse."
+        ),
     ] = None,
     seed: options.Seed = 0,
     home: options.Home = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure precision, hit rate, NDCG and coverage on held-out interactions; exit 1 under --min-precision."""
+    """Measure precision, hit rate, NDCG and coverage on held-out interactions.
+
+    Exit 1 under --min-precision, or when worse than --compare.
+    """
     from dashboard.cli import rendering
 
     if min_precision is not None:
@@ -59,4 +65,9 @@ def evaluate(
     # What could not be estimated has not passed.
     if min_precision is not None and (precision is None or precision < min_precision):
         note(f"precision@{k} == {precision}, must be >= {min_precision}.")
+        raise typer.Exit(1)
+    comparison = document["comparison"]
+    if comparison is not None and comparison["verdict"] == "worse":
+        low, high = comparison["ci95"]
+        note(f"precision@{k} is worse than {compare}'s by {-comparison['difference']:.4f} ({low:+.4f} to {high:+.4f}).")
         raise typer.Exit(1)

@@ -416,6 +416,15 @@ def test_evaluate_compares_with_another_version_user_by_user(copied: Path) -> No
     assert comparison["ci95"][0] <= comparison["difference"] <= comparison["ci95"][1]
 
 
+def test_evaluate_stops_a_pipeline_whose_features_got_worse(copied: Path) -> None:
+    full = call(copied, "index", "build", "--without", "text").document["version"]
+    left = ["text", "genre", "keyword", "people", "collection", "audience", "acclaim", "popularity", "quality"]
+    answer = call(copied, "evaluate", *(word for block in left for word in ("--without", block)), "--compare", full)
+    assert answer.document["comparison"]["verdict"] == "worse"
+    assert answer.code == 1
+    assert f"worse than {full}" in answer.stderr
+
+
 @pytest.mark.parametrize(
     "arguments", [("--baseline", "magic"), ("--without", "txt"), ("-k", 0), ("--min-precision", 2), ("--compare", "v0")]
 )
