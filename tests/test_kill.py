@@ -153,7 +153,7 @@ def marathon(home: Path) -> None:
         took_effect = before != pointers(paths)
         moved += took_effect
         # A machine that is busier or freer than at the start must not move all kills to one side of the change.
-        reach[job] *= 0.85 if took_effect else 1.25
+        reach[job] *= 0.8 if took_effect else 1.5
         check_serves(settings)
         if kill % 10 == 9:
             assert all(verify(paths, manifest.version) == [] for manifest in list_versions(paths))

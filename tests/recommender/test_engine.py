@@ -323,7 +323,7 @@ def test_ledger_has_a_row_for_each_switch_of_a_build(fresh: Workspace) -> None:
     rows = [entry for entry in engine.ledger.entries() if entry.action == "index.switch"]
     assert sorted(entry.subject for entry in rows) == sorted([fresh.reranked, fresh.version, first.version])
     latest = next(entry for entry in rows if entry.subject == first.version)
-    assert latest.details == {"from": fresh.version, "strategy": "full"}
+    assert latest.details == {"before": fresh.version, "strategy": "full"}
     assert engine.ledger.verify().ok
     assert len(list_versions(fresh.paths)) == 4
 
