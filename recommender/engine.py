@@ -17,7 +17,7 @@ from recommender.catalogue import Catalogue, load_catalogue
 from recommender.explanation import explain
 from recommender.index import Manifest, current_version, list_versions
 from recommender.live import LiveLog, default_value
-from recommender.ranking import Ranked
+from recommender.ranking import RERANK_TERMS, Ranked
 from recommender.rules import Decision, Filters
 from recommender.situation import Ask, Desk, Situation
 from recommender.slates import Slate, SlateItem, SlateLog
@@ -151,7 +151,7 @@ class Recommender:
         situation = self.situation(view, user_id, filters=filters, region=region, on=on, shown_lately=shown_lately)
         decision = situation.decide()
         ranked = situation.rank(decision, k)
-        self._shadow(situation, decision, ranked)
+        self._shadow(situation, decision, ranked, k)
         relax = view.rules.relaxing(situation.request) if len(ranked.rows) < k else ()
         slate = self._slate(
             situation, decision, ranked, k=k, seed=seed, relax=relax, latency_ms=(time.perf_counter() - start) * 1000
@@ -460,13 +460,15 @@ class Recommender:
             latency_ms=latency_ms,
         )
 
-    def _shadow(self, situation: Situation, decision: Decision, ranked: Ranked) -> None:
+    def _shadow(self, situation: Situation, decision: Decision, ranked: Ranked, k: int) -> None:
         """Answer a share of the requests a second time by exact search; the recall in the log is a live metric."""
-        if random.random() >= self.settings.shadow_rate:  # noqa: S311 - sampling, not secrecy
+        # A re-rank is meant to differ from the exact order, which would read as lost recall.
+        reranked = any(name in ranked.terms for name in RERANK_TERMS)
+        if reranked or random.random() >= self.settings.shadow_rate:  # noqa: S311 - sampling, not secrecy
             return
-        exact = situation.view.index.exact(situation.query, k=_SHADOW_K, allowed=decision.allowed).rows
-        found = set(ranked.rows[:_SHADOW_K].tolist())
-        recall = sum(row in found for row in exact.tolist()) / max(1, len(exact))
+        recall = situation.view.index.shadow(
+            situation.query, ranked.rows, k=min(k, _SHADOW_K), allowed=decision.allowed
+        )
         _log.info(
             "shadowed", extra={"recall_at_5": recall, "path": ranked.path, "index_version": situation.view.version}
         )

@@ -195,10 +195,10 @@ class IndexVersion:
         """Return the k best allowed rows from the floats alone; arguments and errors as `search`."""
         return self.search(query, k=k, allowed=allowed, candidates=0, path="exact")
 
-    def shadow(self, query: ArrayLike, hits: Hits, *, k: int, allowed: Mask | None = None) -> float:
-        """Return the share of the exact best k that an answer holds in its own first k; 1 when nothing is allowed."""
+    def shadow(self, query: ArrayLike, rows: Rows, *, k: int, allowed: Mask | None = None) -> float:
+        """Return the share of the exact best k that an answer's first k rows hold; 1 when nothing is allowed."""
         truth = self.exact(query, k=k, allowed=allowed).rows
-        return float(np.isin(truth, hits.rows[:k]).mean()) if len(truth) else 1.0
+        return float(np.isin(truth, rows[:k]).mean()) if len(truth) else 1.0
 
     def rank_of(self, query: ArrayLike, row: int, *, allowed: Mask | None = None) -> int:
         """Return the exact rank of one row, from 1: how many allowed rows come before it, plus 1.

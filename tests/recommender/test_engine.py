@@ -332,8 +332,11 @@ def test_shadowed_requests_log_their_recall(fresh: Workspace, caplog: pytest.Log
     engine = Recommender.open(fresh.settings.model_copy(update={"shadow_rate": 1.0}), clock=FrozenClock(world.NOW))
     with caplog.at_level(logging.INFO, logger="recommender.engine"):
         engine.recommend("u2", log=False)
+        engine.recommend("u2", k=3, log=False)
+        engine.recommend("u2", filters=Filters(year_from=2199), log=False)
     shadowed = [record for record in caplog.records if record.message == "shadowed"]
-    assert [record.recall_at_5 for record in shadowed] == [1.0]  # type: ignore[attr-defined]
+    # Three wanted films are not two lost, and nothing allowed is nothing missed.
+    assert [record.recall_at_5 for record in shadowed] == [1.0, 1.0, 1.0]  # type: ignore[attr-defined]
 
 
 def test_search_finds_films_and_users(engine: Recommender) -> None:

@@ -160,9 +160,9 @@ def test_search_many_equals_search_one_by_one(large: IndexVersion) -> None:
 def test_shadow_is_the_share_of_the_exact_best(large: IndexVersion) -> None:
     query = np.random.default_rng(10).normal(size=DIM)
     hits = large.search(query, k=5, candidates=10)
-    assert large.shadow(query, hits, k=5) == 1.0
+    assert large.shadow(query, hits.rows, k=5) == 1.0
     worse = large.search(query, k=5, allowed=~np.isin(np.arange(large.rows), hits.rows[:2]))
-    assert large.shadow(query, worse, k=5) == pytest.approx(0.6)
+    assert large.shadow(query, worse.rows, k=5) == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, float("nan"), None])
