@@ -1,7 +1,7 @@
 """Every column name of the project, once.
 
 No other module spells a column as a string literal. The groups follow the contracts of the data: film, user,
-interaction, quarantine and provenance.
+interaction, quarantine, provenance, telemetry event, its rollups and system sample.
 """
 
 from typing import Final
@@ -129,3 +129,126 @@ class Provenance:
     OTHER_VALUE: Final = "other_value"
 
     ALL: Final = (FILM, FIELD, PROVIDER, UPDATED_AT, AGREED, OTHER_VALUE)
+
+
+class Event:
+    """Columns of a telemetry event, in the order they are stored."""
+
+    ID: Final = "event_id"
+    TS: Final = "ts"
+    RECEIVED_AT: Final = "received_at"
+    USER: Final = "user_id"
+    SESSION: Final = "session_id"
+    TRANSACTION: Final = "transaction_id"
+    REGION: Final = "region"
+    DEVICE: Final = "device"
+    TYPE: Final = "event_type"
+    SLATE: Final = "slate_id"
+    FILM: Final = "film_id"
+    POSITION: Final = "position"
+    VALUE: Final = "value"
+    EXPERIMENT: Final = "experiment_id"
+    VARIANT: Final = "variant"
+    INDEX_VERSION: Final = "index_version"
+    EXTRA: Final = "extra"  # fields nobody knew when the event came, as one JSON object
+
+    CONTRACT: Final = (
+        ID,
+        TS,
+        RECEIVED_AT,
+        USER,
+        SESSION,
+        TRANSACTION,
+        REGION,
+        DEVICE,
+        TYPE,
+        SLATE,
+        FILM,
+        POSITION,
+        VALUE,
+        EXPERIMENT,
+        VARIANT,
+        INDEX_VERSION,
+    )
+    ALL: Final = (*CONTRACT, EXTRA)
+
+
+class Rollup:
+    """Columns of the rollups of events; the dimensions are those of the event and the market."""
+
+    DATE: Final = "event_date"
+    WEEK: Final = "week_start"
+    HOUR: Final = "event_hour"
+    BUCKET: Final = "bucket"
+    MARKET: Final = "market"
+    EVENTS: Final = "events"
+    IMPRESSIONS: Final = "impressions"
+    SLATES: Final = "slates"
+    CLICKS: Final = "clicks"
+    FOCUSES: Final = "focuses"
+    FOCUS_S: Final = "focus_s"
+    THUMBS_DOWN: Final = "thumbs_down"
+    REFRESHES: Final = "refreshes"
+    SURVEYS: Final = "surveys"
+    SURVEY_SCORE: Final = "survey_score"
+    SESSIONS: Final = "sessions"
+    USERS: Final = "n_users"
+
+    SUMS: Final = (
+        EVENTS,
+        IMPRESSIONS,
+        SLATES,
+        CLICKS,
+        FOCUSES,
+        FOCUS_S,
+        THUMBS_DOWN,
+        REFRESHES,
+        SURVEYS,
+        SURVEY_SCORE,
+        SESSIONS,
+    )
+
+
+class Sample:
+    """Columns of one scrape of one service in one region; counters only grow until their process restarts."""
+
+    TS: Final = "ts"
+    SERVICE: Final = "service"
+    REGION: Final = "region"
+    REQUESTS: Final = "requests_total"
+    ERRORS: Final = "errors_total"
+    LATENCY_SUM: Final = "latency_seconds_sum"
+    BUCKETS: Final = (
+        "le_0_05",
+        "le_0_1",
+        "le_0_25",
+        "le_0_5",
+        "le_0_75",
+        "le_1",
+        "le_2_5",
+        "le_5",
+        "le_inf",
+    )
+    CPU: Final = "cpu_ratio"
+    MEMORY: Final = "memory_ratio"
+    UP: Final = "up"
+    ACTIVE_SESSIONS: Final = "active_sessions"
+
+    ALL: Final = (TS, SERVICE, REGION, REQUESTS, ERRORS, LATENCY_SUM, *BUCKETS, CPU, MEMORY, UP, ACTIVE_SESSIONS)
+
+
+class LogLine:
+    """Keys of a line of the log that queries look at."""
+
+    TS: Final = "ts"
+    LEVEL: Final = "level"
+    SERVICE: Final = "service"
+    LOGGER: Final = "logger"
+    MESSAGE: Final = "message"
+    TRANSACTION: Final = "transaction_id"
+    DURATION_MS: Final = "duration_ms"
+    REGION: Final = "region"
+    SLATE: Final = "slate_id"
+    STATUS: Final = "status"
+
+    ALL: Final = (TS, LEVEL, SERVICE, LOGGER, MESSAGE, TRANSACTION, DURATION_MS, REGION, SLATE, STATUS)

@@ -55,6 +55,10 @@ class IntegrityError(RecommendrError):
     """A stored file or chain is not what its hash says."""
 
 
+class UnreachableError(RecommendrError):
+    """A system outside this program does not answer, or answers what it can't mean."""
+
+
 class EncoderError(RecommendrError):
     """The text encoder can't be loaded, or does not fit the index."""
 

@@ -48,6 +48,21 @@ class Paths:
         return self.home / "providers"
 
     @property
+    def telemetry(self) -> Path:
+        """Folder of events, their rollups and what was refused."""
+        return self.home / "telemetry"
+
+    @property
+    def system(self) -> Path:
+        """Folder of the samples of system metrics."""
+        return self.home / "system"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the pseudonym keys: beside the home, so that a copy of the store does not take them along."""
+        return self.home.with_name(f"{self.home.name}.keys")
+
+    @property
     def database(self) -> Path:
         """File of the operational store, when it is SQLite."""
         return self.home / "recommendr.db"
@@ -69,6 +84,8 @@ class Paths:
             self.logs,
             self.spool,
             self.providers,
+            self.telemetry,
+            self.system,
         ):
             try:
                 folder.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,25 @@ class Settings(BaseSettings):
         default=7, ge=0, le=3650, description="Days during which a film once shown is not shown again."
     )
 
+    key_folder: Path | None = Field(
+        default=None, description="Folder of the pseudonym keys; unset means <home>.keys, beside the home."
+    )
+    k_anonymity: int = Field(default=10, ge=2, le=10_000, description="Least number of users any figure is about.")
+    retention_days: int = Field(default=396, ge=1, le=3_650, description="Days for which telemetry is kept.")
+    warehouse_memory_mb: int = Field(
+        default=1_024, ge=128, le=1_048_576, description="Memory limit of the embedded warehouse, MiB."
+    )
+    snowflake_connection: str | None = Field(
+        default=None, description="Connection of Snowflake's connections.toml; unset means the embedded warehouse."
+    )
+    prometheus_url: str | None = Field(
+        default=None, description="Prometheus to read system metrics from; unset means the embedded series."
+    )
+    prometheus_timeout_s: float = Field(default=10, gt=0, le=300, description="Seconds one question to it may take.")
+    kafka_brokers: str | None = Field(default=None, description="Kafka's bootstrap servers; unset means no Kafka.")
+    kafka_topic: str = Field(default="recommendr.events", min_length=1, description="Topic the events come by.")
+    kafka_group: str = Field(default="recommendr", min_length=1, description="Consumer group of this installation.")
+
     @field_validator("home")
     @classmethod
     def _absolute_home(cls, home: Path) -> Path:

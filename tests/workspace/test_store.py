@@ -21,7 +21,19 @@ from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Base, Store, migrations_config
 
-TABLES = {"ledger", "slates", "slate_items", "live_interactions", "live_users", "alembic_version"}
+TABLES = {
+    "ledger",
+    "slates",
+    "slate_items",
+    "live_interactions",
+    "live_users",
+    "telemetry_parts",
+    "telemetry_batches",
+    "telemetry_rejections",
+    "telemetry_access",
+    "arrivals",
+    "alembic_version",
+}
 
 
 @pytest.fixture
