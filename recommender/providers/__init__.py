@@ -15,17 +15,21 @@ from recommender.providers.reconcile import (
     import_providers,
     reconcile,
 )
+from recommender.providers.updates import FilmUpdate, Updated, update_films
 
 __all__ = [
     "FileProvider",
+    "FilmUpdate",
     "Provider",
     "ProviderFailure",
     "ProviderFeed",
     "ProviderStatus",
     "Reconciled",
+    "Updated",
     "fetch_all",
     "file_providers",
     "film_provenance",
     "import_providers",
     "reconcile",
+    "update_films",
 ]

@@ -29,6 +29,8 @@ SMALLEST_SHARE: Final = 0.7
 STALE: Final = "stale"
 WITHDRAWN: Final = "no provider delivers this film any more"
 PREVIOUS: Final = "previous snapshot"
+EVENTS: Final = "film events"
+"""Provider of a film that only an event has told of so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ def reconcile(
     frames = [quarantine for feed in feeds if isinstance(feed, ProviderFeed)
               if (quarantine := feed.quarantine) is not None and len(quarantine)]  # fmt: skip
     return Reconciled(
-        films=_together([_frame(rows), kept]),
+        films=_together([film_frame(rows), kept]),
         quarantine=_together([*frames, log.frame()]),
         provenance=conform_provenance(_together([origins, kept_origins])),
         status=tuple(status),
@@ -278,11 +280,15 @@ def _carry(
 ) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """Return the films, with their provenance, of providers that could not serve now; note those withdrawn."""
     if previous is None:
-        return conform_films(_frame([])), empty_provenance(), 0
+        return conform_films(film_frame([])), empty_provenance(), 0
     delivered = {row[Film.ID] for row in rows}
     silent = {state.provider for state in status if not state.served}
     missing = previous.films[~previous.films[Film.ID].isin(delivered)]
     carried = missing[Film.PROVIDER].map(lambda names: not silent.isdisjoint(names.split(SEPARATOR))).astype(bool)
+    # A film that an event brought after the feeds were made can't be in them yet.
+    newest = max((state.updated_at for state in status if state.served), default="")
+    if newest:
+        carried |= (missing[Film.PROVIDER] == EVENTS) & (missing[Film.UPDATED_AT] > pd.Timestamp(newest))
     for row, film in missing.loc[~carried, Film.ID].items():
         log.refuse(PREVIOUS, int(str(row)) + 1, film, WITHDRAWN)
     kept = missing[carried]
@@ -290,7 +296,8 @@ def _carry(
     return kept, origins, len(kept)
 
 
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def film_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return films that passed the door as a frame by the film contract; what a row does not state is empty."""
     numbers = (Film.RUNTIME_MIN, Film.MINIMUM_AGE, Film.POPULARITY, Film.VOTE_AVERAGE, Film.VOTE_COUNT)
     columns: dict[str, Any] = {}
     for name in Film.ALL:
