@@ -1,0 +1,206 @@
+"""What a scheduler runs: `recommendr ingest --due` takes everything that waits, and does the daily load when it is due.
+
+The steps do not depend on one another: one that fails is reported with its cure, and the others go on.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from dashboard.arrivals import Arrivals
+from dashboard.imports import Progress, import_lock, record_import
+from dashboard.provisioning import WORLD
+from recommender.building import BuildOptions, build_index
+from recommender.catalogue import Catalogue, list_catalogues, load_catalogue, save_catalogue
+from recommender.catalogue.snapshot import SnapshotEntry
+from recommender.providers import file_providers, import_providers
+from workspace.clock import Clock, SystemClock
+from workspace.errors import RecommendrError
+from workspace.ledger import Ledger
+from workspace.paths import Paths
+from workspace.settings import Settings
+from workspace.store import Store
+
+DUE_AFTER: Final = dt.timedelta(hours=20)
+"""A scheduler that runs once a day must not find the load due every other day only."""
+
+State = Literal["done", "nothing to do", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the run.
+
+    Args:
+        name: What it does.
+        state: How it ended.
+        detail: What it did, or why it failed.
+    """
+
+    name: str
+    state: State
+    detail: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return plain data."""
+        return {"name": self.name, "state": self.state, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyReport:
+    """What a run did."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no step failed."""
+        return all(step.state != "failed" for step in self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {"ok": self.ok, "steps": [step.to_dict() for step in self.steps]}
+
+
+def run_due(settings: Settings, *, progress: Progress, clock: Clock | None = None, actor: str) -> DailyReport:
+    """Take what waits in the spool and in Kafka, load the catalogue when due, roll up, and let go of what is too old.
+
+    Args:
+        settings: The workspace.
+        progress: Told the stage, what is done and the total.
+        clock: What tells the time.
+        actor: Who does it, for the ledger.
+    """
+    run = _Run(settings, clock or SystemClock(), progress, actor)
+    with run.opened():
+        steps = [
+            run.step("spool", run.take_spool),
+            run.step("kafka", run.take_kafka),
+            run.step("films and users", run.apply_arrivals),
+            run.step("daily catalogue", run.load_catalogue),
+            run.step("rollups", run.roll_up),
+            run.step("retention", run.retain),
+        ]
+    return DailyReport(steps=tuple(steps))
+
+
+class _Run:
+    def __init__(self, settings: Settings, clock: Clock, progress: Progress, actor: str) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.progress = progress
+        self.actor = actor
+        self.paths = Paths(settings.home).ensure()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the store and who stands on it."""
+        from telemetry.ingest import Ingestor
+        from telemetry.parts import PartLog
+
+        self.store = Store.open(self.settings)
+        try:
+            self.arrivals = Arrivals(self.settings, self.store, clock=self.clock, actor=self.actor)
+            self.ingestor = Ingestor(self.settings, self.store, self.clock)
+            self.parts = PartLog(self.store, self.paths, self.clock)
+            yield
+        finally:
+            self.store.close()
+
+    def step(self, name: str, work: Callable[[], str]) -> Step:
+        """Run one step; an error of ours is its outcome, a defect ends the run."""
+        self.progress(name, 0, 0)
+        try:
+            detail = work()
+        except RecommendrError as problem:
+            return Step(name=name, state="failed", detail=str(problem))
+        return Step(name=name, state="done" if detail else "nothing to do", detail=detail)
+
+    def take_spool(self) -> str:
+        """Ingest every file of the spool."""
+        from telemetry.ingest.spool import take_spool
+
+        report = take_spool(self.ingestor, self.paths, on_domain_event=self.arrivals.receive)
+        return "" if report is None else _told(report.to_dict())
+
+    def take_kafka(self) -> str:
+        """Consume what the topic holds."""
+        if self.settings.kafka_brokers is None:
+            return ""
+        from telemetry.stream import consume
+
+        return _told(consume(self.settings, self.ingestor, on_domain_event=self.arrivals.receive).to_dict())
+
+    def apply_arrivals(self) -> str:
+        """Give films that changed and users who joined their vector."""
+        if not self.arrivals.waiting():
+            return ""
+        arrived = self.arrivals.apply()
+        refused = "".join(f"; refused {rows} ({reason})" for reason, rows in arrived.refused.items())
+        return f"{arrived.films} films, {arrived.users} users, {arrived.repeated} repeated{refused}"
+
+    def load_catalogue(self) -> str:
+        """Import the provider feeds again when the last import is a day old or a feed is newer."""
+        providers = file_providers(self.paths)
+        current = next((entry for entry in list_catalogues(self.paths) if entry.current), None)
+        if not providers or current is None or not self._due(current, [provider.folder for provider in providers]):
+            return ""
+        with import_lock(self.paths):
+            previous = load_catalogue(self.paths)
+            catalogue = self._imported(previous)
+            save_catalogue(catalogue, self.paths)
+            record_import(self.settings, catalogue, actor=self.actor)
+            manifest = build_index(
+                self.settings,
+                catalogue,
+                options=BuildOptions(strategy="incremental"),
+                progress=self.progress,
+                clock=self.clock,
+            )
+        return f"catalogue {catalogue.snapshot_id}, {len(catalogue.films)} films, index {manifest.version}"
+
+    def _due(self, current: SnapshotEntry, folders: list[Path]) -> bool:
+        confirmed = dt.datetime.fromisoformat(current.confirmed_at)
+        if self.clock.now() - confirmed >= DUE_AFTER:
+            return True
+        newest = max((file.stat().st_mtime for folder in folders for file in folder.glob("[!.]*")), default=0.0)
+        return newest > confirmed.timestamp()
+
+    def _imported(self, previous: Catalogue) -> Catalogue:
+        kept = {name: previous.manifest[name] for name in (WORLD,) if name in previous.manifest}
+        return import_providers(
+            file_providers(self.paths),
+            previous.users,
+            previous.interactions,
+            clock=self.clock,
+            previous=previous,
+            manifest=kept,
+        )
+
+    def roll_up(self) -> str:
+        """Bring the rollups up to the events."""
+        from telemetry.rollups import pending, roll_up
+        from telemetry.warehouse import open_warehouse
+
+        if not pending(self.parts):
+            return ""
+        warehouse = open_warehouse(self.settings, self.store)
+        try:
+            report = roll_up(self.parts, warehouse, self.clock, progress=self.progress)
+        finally:
+            warehouse.close()
+        return _told(report.to_dict())
+
+    def retain(self) -> str:
+        """Let go of telemetry that is older than it may be kept."""
+        from telemetry.privacy import retain
+
+        removed = retain(self.parts, self.settings.retention_days, self.clock, Ledger(self.store, self.clock))
+        return f"{removed} parts removed" if removed else ""
+
+
+def _told(report: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:,}" for name, value in report.items() if isinstance(value, int) and value)
