@@ -4,7 +4,8 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -14,6 +15,7 @@ from dashboard.theme import style_sheet
 from workspace.errors import RecommendrError
 
 if TYPE_CHECKING:  # a page that draws no film need not open the recommender
+    from dashboard.freshness import Kept
     from dashboard.loaders.recommendations import FilmCard
     from recommender.rules import FunnelStep
 
@@ -284,3 +286,70 @@ def stats(values: Sequence[tuple[str, str, str]]) -> None:
         for label, value, remark in values
     )
     show(f'<dl class="rr-stats">{cells}</dl>')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure with its course.
+
+    Args:
+        label: What it is.
+        value: The figure, as text.
+        interval: Its interval, as text.
+        change: What became of it since the period before, as text.
+        tone: Whether that is good.
+        course: The values of the period, oldest first; None where there was none.
+        link: Address and state that show more.
+    """
+
+    label: str
+    value: str
+    interval: str
+    change: str
+    tone: Tone
+    course: tuple[float | None, ...]
+    link: str = ""
+
+
+def tiles(shown: Sequence[Tile]) -> None:
+    """Draw figures side by side, each with its change and its course."""
+    show(f'<ul class="rr-tiles">{"".join(_tile(tile) for tile in shown)}</ul>')
+
+
+def _tile(tile: Tile) -> str:
+    label = text(tile.label)
+    named = f'<a href="{tile.link}" target="_self">{label}</a>' if tile.link else label
+    return (
+        f'<li class="rr-tile"><span class="rr-eyebrow">{named}</span><span class="rr-figure">{text(tile.value)}</span>'
+        f'<span class="rr-meta">{text(tile.interval)}</span>{_sparkline(tile.course)}'
+        f'<span class="rr-pill {tile.tone}">{text(tile.change)}</span></li>'
+    )
+
+
+def _sparkline(course: Sequence[float | None]) -> str:
+    """Return a line without axes; the figure and the change beside it say what it shows."""
+    known = [value for value in course if value is not None]
+    if len(known) < 2:  # noqa: PLR2004 - a line needs two points
+        return '<svg class="rr-spark" viewBox="0 0 100 24" aria-hidden="true"></svg>'
+    low, high = min(known), max(known)
+    height = (high - low) or 1.0
+    pieces: list[list[str]] = [[]]
+    for at, value in enumerate(course):
+        if value is None:  # a day without a figure is a gap, never a zero
+            pieces.append([])
+        else:
+            x, y = 100 * at / (len(course) - 1), 22 - 20 * (value - low) / height
+            pieces[-1].append(f"{x:.1f},{y:.1f}")
+    lines = "".join(f'<polyline points="{" ".join(piece)}"/>' for piece in pieces if piece)
+    return f'<svg class="rr-spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">{lines}</svg>'
+
+
+def last_good(kept: "Kept[Any]") -> None:
+    """Say that what is shown is not of this moment, and why."""
+    if kept.problem is not None:
+        problem = kept.problem
+        banner(
+            f"Shown as of {kept.at:%Y-%m-%d %H:%M:%S} UTC: {plain(problem.what).rstrip('.')}.",
+            problem.hint[:1].upper() + problem.hint[1:],
+            tone="warn",
+        )

@@ -51,7 +51,7 @@ def contribution_waterfall(
             totals={"marker": {"color": palette.ink}},
             connector={"line": {"color": palette.line, "width": 1}},
             hovertemplate="%{customdata}: %{delta:+.4f}<extra></extra>",
-            customdata=[_markup_free(label) for label in labels],
+            customdata=[markup_free(label) for label in labels],
         )
     )
     _rows(chart, labels, mode)
@@ -75,7 +75,7 @@ def history_bars(terms: Sequence[tuple[str, float]], *, mode: Mode) -> Figure:
             text=[f"{value:+.4f}" for value in values],
             textposition="auto",
             hovertemplate="%{customdata}: %{x:+.5f}<extra></extra>",
-            customdata=[_markup_free(label) for label, _ in terms],
+            customdata=[markup_free(label) for label, _ in terms],
         )
     )
     _rows(chart, labels, mode)
@@ -104,9 +104,9 @@ def film_map(points: pd.DataFrame, film_id: str, *, mode: Mode) -> Figure:
                 x=some["x"],
                 y=some["y"],
                 mode="markers",
-                name=_markup_free(genre) or "none",
+                name=markup_free(genre) or "none",
                 marker={"size": 5, "opacity": 0.6, "color": colours[at % len(colours)]},
-                customdata=[_markup_free(title) for title in some["title"]],
+                customdata=[markup_free(title) for title in some["title"]],
                 hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
             )
         )
@@ -141,7 +141,7 @@ def _rows(chart: go.Figure, labels: Sequence[str], mode: Mode) -> None:
         # Positions, not names: two films of one title are two rows.
         yaxis={
             "autorange": "reversed", "automargin": True, "tickfont": ink, "fixedrange": True, "tickmode": "array",
-            "tickvals": list(range(len(labels))), "ticktext": [_markup_free(label) for label in labels],
+            "tickvals": list(range(len(labels))), "ticktext": [markup_free(label) for label in labels],
         },
     )  # fmt: skip
 
@@ -151,6 +151,7 @@ def _short(label: str) -> str:
     return shown if len(shown) <= _LABEL_CHARACTERS else shown[: _LABEL_CHARACTERS - 1].rstrip() + "\u2026"
 
 
-def _markup_free(label: object) -> str:
+def markup_free(label: object) -> str:
+    """Return a label that Plotly shows literally."""
     # Plotly reads <b>, <a> and &entities; in its labels: they must arrive escaped to be shown literally.
     return plain(label).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

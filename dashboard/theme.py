@@ -195,6 +195,16 @@ td.rr-wide, th.rr-wide {width:45%}
 .rr .rr-stat dd {margin:.1rem 0 0 !important; font-size:1.3rem; font-weight:600; font-variant-numeric:tabular-nums;
   overflow-wrap:anywhere}
 .rr-stat dd small {display:block; font-size:.8rem; font-weight:400; color:var(--rr-muted)}
+.rr ul.rr-tiles {display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,11.5rem),1fr)); gap:.8rem;
+  list-style:none; margin:0; padding:0}
+.rr-tile {border:1px solid var(--rr-line); border-radius:8px; background:var(--rr-raised); padding:.7rem .9rem .8rem;
+  display:flex; flex-direction:column; gap:.15rem; margin:0 !important; min-width:0; font-size:1rem}
+.rr-figure {font-size:1.6rem; font-weight:600; line-height:1.15; font-variant-numeric:tabular-nums}
+.rr-tile .rr-pill {align-self:flex-start; white-space:normal}
+.rr-pill.info {background:var(--rr-info-tint); color:var(--rr-link)}
+.rr-spark {width:100%; height:1.9rem; margin:.25rem 0 .35rem}
+.rr-spark polyline {fill:none; stroke:var(--rr-gain-mark); stroke-width:1.6; vector-effect:non-scaling-stroke}
+.rr-hop {font-family:"Source Code",ui-monospace,monospace; font-size:.9em}
 .rr-pill {border-radius:99px; padding:.1rem .6rem; font-size:.8rem; font-weight:600; white-space:nowrap}
 .rr-pill.good {background:var(--rr-good-tint); color:var(--rr-good)}
 .rr-pill.warn {background:var(--rr-warn-tint); color:var(--rr-warn)}
