@@ -1,0 +1,22 @@
+"""Names and labels of the series, as Prometheus and our own exposition know them."""
+
+from typing import Final
+
+REQUESTS: Final = "recommendr_requests"
+REQUESTS_TOTAL: Final = f"{REQUESTS}_total"
+DURATION: Final = "recommendr_request_duration_seconds"
+BUCKET: Final = f"{DURATION}_bucket"
+COUNT: Final = f"{DURATION}_count"
+SUM: Final = f"{DURATION}_sum"
+CPU: Final = "recommendr_cpu_ratio"
+MEMORY: Final = "recommendr_memory_ratio"
+UP: Final = "recommendr_up"
+ACTIVE_SESSIONS: Final = "recommendr_active_sessions"
+SERVICE: Final = "service"
+REGION: Final = "region"
+CODE: Final = "code"
+LE: Final = "le"
+OK_CODE: Final = "200"
+ERROR_CODE: Final = "500"
+ERRORS: Final = "5.."
+"""What counts as an error: what the service failed at, not what the caller asked wrongly."""
