@@ -1,0 +1,478 @@
+"""Questions to user telemetry and their answers: a metric by dimensions and time, with intervals by user.
+
+Every answer passes the privacy policy of `telemetry.privacy` and is recorded with who asked and why. What is about
+single users has names that say so (`users_in_segment`, `events_of`); who may call them is the caller's business.
+"""
+
+# ruff: noqa: S608 - statements are made of our own names; values are bound
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+
+from telemetry import privacy
+from telemetry.answers import (
+    DEFAULT_DAYS,
+    DIMENSIONS,
+    HIGH,
+    LOW,
+    N_USERS,
+    PARENTS,
+    PERIOD,
+    VALUE,
+    MetricAnswer,
+    MetricQuestion,
+    Span,
+    SurveyBesideEngagement,
+    Tile,
+    Where,
+    with_experiment,
+)
+from telemetry.estimates import CellTable, rows_of, tile_of
+from telemetry.metrics import METRICS, Metric, metric
+from telemetry.parts import BatchRow, PartLog
+from telemetry.privacy import Purpose
+from telemetry.rollups import pending
+from telemetry.rollups.keeping import monday_of
+from telemetry.statistics import correlation
+from telemetry.warehouse import cells
+from telemetry.warehouse.cells import Grain, Plan, Source, name_of
+from telemetry.warehouse.protocol import Warehouse
+from telemetry.warehouse.sql import Value
+from telemetry.warehouse.tables import (
+    ACTIVE_CUTS,
+    ACTIVE_DAY,
+    ACTIVE_WEEK,
+    CUT,
+    EVENTS,
+    SUB_REGISTERS,
+    USER_DAY,
+    smallest_cut,
+)
+from workspace.checks import check_scalar
+from workspace.clock import Clock
+from workspace.columns import Event, Rollup
+from workspace.errors import InvalidValueError, StateError
+
+if TYPE_CHECKING:
+    from workspace.settings import Settings
+    from workspace.store import Store
+
+MOST_USER_DAYS: Final = 1_000_000
+"""Up to so many rows, the figures of single users are summed up; beyond, those of random groups of users."""
+MOST_FOR_TILES: Final = 100_000
+LONGEST_DAILY_SPARK: Final = 62
+
+
+class Telemetry:
+    """Answers questions to user telemetry.
+
+    Args:
+        warehouse: Runs the queries.
+        parts: Which days there are, and which rollups are out of date.
+        store: Remembers who asked.
+        settings: The least number of users.
+        clock: Stamps what is remembered.
+        rotations: Days on which the pseudonym key changed: users before and after can't be told to be the same.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        parts: PartLog,
+        store: "Store",
+        settings: "Settings",
+        clock: Clock,
+        *,
+        rotations: Sequence[dt.date] = (),
+    ) -> None:
+        self._warehouse = warehouse
+        self._parts = parts
+        self._store = store
+        self._k: Final = settings.k_anonymity
+        self._clock = clock
+        self._rotations = tuple(rotations)
+        self._standing: tuple[object, tuple[dt.date, ...], dt.datetime | None] = (None, (), None)
+
+    def span(self, days: int = DEFAULT_DAYS) -> Span:
+        """Return the last days that have data.
+
+        Raises:
+            StateError: When nothing is rolled up yet.
+        """
+        known = self._warehouse.digests(USER_DAY)
+        if not known:
+            raise StateError("no telemetry is rolled up yet", hint="run `recommendr telemetry rollup`")
+        last = max(known)
+        return max(min(known), last - dt.timedelta(days=days - 1)), last
+
+    def answer(self, question: MetricQuestion, *, purpose: Purpose, actor: str) -> MetricAnswer:
+        """Answer a question.
+
+        Args:
+            question: What is asked.
+            purpose: Why.
+            actor: By whom.
+
+        Raises:
+            UnreachableError: When the warehouse does not answer.
+            IntegrityError: When a stored part is damaged.
+        """
+        one = metric(question.metric)
+        table = self._table([one], question, MOST_USER_DAYS)
+        keys = [*question.by, *([PERIOD] if question.grain else [])]
+        rows, suppressed = rows_of(table, one, keys)
+        span = (question.start, question.end)
+        answer = MetricAnswer(
+            metric=one.name,
+            question=question,
+            rows=rows,
+            suppressed=suppressed,
+            method=table.plan.source,
+            as_of=self._state()[2],
+            pending_dates=self._pending(span),
+            notes=self._notes(table.plan, span),
+        )
+        self._record(question.to_dict(), purpose, actor, len(rows), suppressed)
+        return answer
+
+    def tiles(
+        self, start: dt.date, end: dt.date, where: Where | None = None, *, purpose: Purpose, actor: str
+    ) -> list[Tile]:
+        """Return every metric at a glance, beside the span of equal length before."""
+        first = METRICS[0].name
+        question = MetricQuestion(metric=first, start=start, end=end, where=where or {})
+        whole = self._table(METRICS, question, MOST_FOR_TILES)
+        grain: Grain = "day" if (end - start).days < LONGEST_DAILY_SPARK else "week"
+        course = MetricQuestion(metric=first, start=start, end=end, where=question.where, grain=grain)
+        sparks = self._table(METRICS, course, MOST_FOR_TILES)
+        earlier = MetricQuestion(
+            metric=first, start=start - (end - start) - dt.timedelta(days=1), end=start - dt.timedelta(days=1),
+            where=question.where,
+        )  # fmt: skip
+        before = self._table(METRICS, earlier, MOST_FOR_TILES)
+        pairs = self._pairs(earlier.start, start, end, question.where)
+        out = [tile_of(one, whole, before, sparks, pairs) for one in METRICS]
+        withheld = sum(one.value is None for one in out)
+        self._record({"tiles": question.to_dict()}, purpose, actor, len(out) - withheld, withheld)
+        return out
+
+    def active(
+        self,
+        start: dt.date,
+        end: dt.date,
+        grain: Grain = "day",
+        by: Sequence[str] = (),
+        *,
+        purpose: Purpose,
+        actor: str,
+    ) -> tuple[pd.DataFrame, int]:
+        """Return distinct users and sessions of each period, counted and not estimated.
+
+        Args:
+            start: First day.
+            end: Last day, included.
+            grain: Length of a period.
+            by: At most one dimension, or region with variant.
+            purpose: Why it is asked.
+            actor: By whom.
+
+        Returns:
+            Rows of period, dimensions, users and sessions; and how many rows were withheld.
+        """
+        question = MetricQuestion(metric="sessions_per_day", start=start, end=end, by=tuple(by), grain=grain)
+        sql, parameters = _active_sql(question)
+        frame = self._warehouse.query(sql, window=(start, end), parameters=parameters)
+        frame = _renamed(frame, question.by)
+        dims = [*question.by, PERIOD]
+        rows, suppressed = privacy.suppress(frame, dims, self._k, users=N_USERS, parents=PARENTS)
+        self._record({"active": question.to_dict()}, purpose, actor, len(rows), suppressed)
+        return rows[[PERIOD, *question.by, N_USERS, Rollup.SESSIONS]], suppressed
+
+    def survey_beside_engagement(
+        self,
+        start: dt.date,
+        end: dt.date,
+        where: Where | None = None,
+        *,
+        grain: Grain = "week",
+        purpose: Purpose,
+        actor: str,
+    ) -> SurveyBesideEngagement:
+        """Return survey score and click-through rate of each period, and how they go together."""
+        frames, withheld = [], 0
+        for name in ("survey_score", "ctr"):
+            question = MetricQuestion(metric=name, start=start, end=end, grain=grain, where=where or {})
+            answer = self.answer(question, purpose=purpose, actor=actor)
+            withheld += answer.suppressed
+            kept = answer.rows[[PERIOD, N_USERS, VALUE, LOW, HIGH]]
+            frames.append(kept.rename(columns={column: f"{name}_{column}" for column in kept.columns[1:]}))
+        rows = frames[0].merge(frames[1], on=PERIOD, how="outer").sort_values(PERIOD, ignore_index=True)
+        together = correlation(rows[f"survey_score_{VALUE}"], rows[f"ctr_{VALUE}"])
+        return SurveyBesideEngagement(rows=rows, correlation=together, suppressed=withheld)
+
+    def dimensions(self, start: dt.date, end: dt.date) -> dict[str, list[str]]:
+        """Return the values every dimension has in a span; they are names of things, not of people."""
+        columns = ", ".join(DIMENSIONS.values())
+        sql = (
+            f"SELECT DISTINCT {columns} FROM ACTIVE_DAY "
+            f"WHERE {Rollup.DATE} >= :start AND {Rollup.DATE} <= :end AND {CUT} IN (1, 2, 3, 4)"
+        )
+        frame = self._warehouse.query(sql, window=(start, end), parameters={"start": start, "end": end})
+        return {dim: sorted(set(frame[column].dropna())) for dim, column in DIMENSIONS.items()}
+
+    def users_in_segment(self, question: MetricQuestion, limit: int = 100) -> pd.DataFrame:
+        """Return single users of a segment, those with most in the numerator first.
+
+        Individual level: the caller makes sure of role and reason.
+
+        Args:
+            question: The metric, the span and the filter; its breakdown is not used.
+            limit: How many users, 1 to 10,000.
+        """
+        limit = check_scalar(limit, "limit", ge=1, le=10_000)
+        one = metric(question.metric)
+        filters, values = _filters(question.where)
+        sql = (
+            f"SELECT {Event.USER}, CAST(SUM({one.numerator}) AS DOUBLE) AS {one.numerator}, "
+            f"CAST(SUM({one.denominator}) AS DOUBLE) AS {one.denominator} FROM USER_DAY "
+            f"WHERE {Rollup.DATE} >= :start AND {Rollup.DATE} <= :end{filters} GROUP BY {Event.USER} "
+            f"HAVING SUM({one.numerator}) <> 0 OR SUM({one.denominator}) <> 0 "
+            f"ORDER BY SUM({one.numerator}) DESC, {Event.USER} LIMIT {limit}"
+        )
+        parameters: dict[str, Value] = {"start": question.start, "end": question.end, **values}
+        return self._warehouse.query(sql, window=(question.start, question.end), parameters=parameters)
+
+    def events_of(
+        self,
+        *,
+        start: dt.date,
+        end: dt.date,
+        user: int | None = None,
+        slate_id: str | None = None,
+        transaction_id: str | None = None,
+        limit: int = 1_000,
+    ) -> pd.DataFrame:
+        """Return single events of a user, a slate or a transaction, oldest first.
+
+        Individual level: the caller makes sure of role and reason.
+
+        Raises:
+            InvalidValueError: When not exactly one of the three is given.
+        """
+        limit = check_scalar(limit, "limit", ge=1, le=10_000)
+        asked: dict[str, Value | None] = {Event.USER: user, Event.SLATE: slate_id, Event.TRANSACTION: transaction_id}
+        given = {column: value for column, value in asked.items() if value is not None}
+        if len(given) != 1:
+            raise InvalidValueError(f"{len(given)} of user, slate_id and transaction_id are given", "must be one")
+        ((column, value),) = given.items()
+        sql = (
+            f"SELECT {', '.join(Event.ALL)} FROM {EVENTS.name} WHERE {Event.TS} >= :start AND {Event.TS} < :end "
+            f"AND {column} = :value ORDER BY {Event.TS}, {Event.ID} LIMIT {limit}"
+        )
+        around: dict[str, Value] = {"start": start, "end": end + dt.timedelta(days=1), "value": value}
+        return self._warehouse.query(sql, window=(start, end), parameters=around)
+
+    def _table(self, metrics: Sequence[Metric], question: MetricQuestion, most: int) -> CellTable:
+        """Return the cells asked for, and which of them each metric withholds.
+
+        What is withheld is decided on the table over every dimension of the question, filters among them, so that one
+        filter after another gives no more away than the table itself.
+        """
+        around = with_experiment((*question.by, *(dim for dim in question.where if dim not in question.by)))
+        plan = self._plan(question, around, most)
+        frame = self._cells(plan, metrics, question, around)
+        dims = [*around, *([PERIOD] if question.grain else [])]
+        hidden = {one.name: self._hidden(frame, one, dims) for one in metrics}
+        kept = _matching(frame, question.where)
+        frame = frame[kept].reset_index(drop=True)
+        hidden = {name: flags[kept] for name, flags in hidden.items()}
+        keys = [*question.by, *([PERIOD] if question.grain else [])]
+        if len(frame) == len(frame.drop_duplicates(keys) if keys else frame.head(1)):
+            return CellTable(frame, plan, hidden)
+        return self._joined(metrics, question, most, keys, frame, hidden)
+
+    def _joined(
+        self,
+        metrics: Sequence[Metric],
+        question: MetricQuestion,
+        most: int,
+        keys: list[str],
+        parts: pd.DataFrame,
+        hidden: Mapping[str, NDArray[np.bool_]],
+    ) -> CellTable:
+        """Return cells made of several of the wider table: withheld as soon as one of these is."""
+        plan = self._plan(question, question.by, most, filtered=True)
+        frame = self._cells(plan, metrics, question, question.by)
+        out = {}
+        for one in metrics:
+            own = self._hidden(frame, one, keys)
+            if keys:
+                flags = parts[keys].assign(_hidden=hidden[one.name]).groupby(keys, dropna=False)["_hidden"].any()
+                own |= frame[keys].merge(flags.reset_index(), on=keys, how="left")["_hidden"].to_numpy(dtype=bool)
+            else:
+                own |= bool(hidden[one.name].any())
+            out[one.name] = own
+        return CellTable(frame, plan, out)
+
+    def _plan(self, question: MetricQuestion, dims: Sequence[str], most: int, *, filtered: bool = False) -> Plan:
+        source: Source = "hours" if question.grain == "hour" else "users"
+        exact = question.exact
+        if exact is None:
+            exact = self._warehouse.rows(USER_DAY, (question.start, question.end)) <= most
+        if source == "users" and not exact:
+            source = "buckets"
+        where = question.where if filtered else {}
+        monday, last_monday = _whole_weeks(question.start, question.end)
+        return Plan(
+            source=source,
+            dims=tuple(DIMENSIONS[dim] for dim in dims),
+            filtered=tuple((DIMENSIONS[dim], len(values)) for dim, values in where.items()),
+            grain=question.grain,
+            weeks=source == "buckets" and question.grain != "day" and monday <= last_monday,
+        )
+
+    def _cells(
+        self, plan: Plan, metrics: Sequence[Metric], question: MetricQuestion, dims: Sequence[str]
+    ) -> pd.DataFrame:
+        parameters = _values(plan, question)
+        window = (question.start, question.end)
+        frame = self._warehouse.query(cells.cell_moments(plan, metrics), window=window, parameters=parameters)
+        frame = _renamed(frame, dims)
+        # Without a row there is nobody; a total of nothing still comes as one row.
+        return frame[frame[cells.UNITS] > 0].reset_index(drop=True)
+
+    def _hidden(self, frame: pd.DataFrame, one: Metric, dims: Sequence[str]) -> NDArray[np.bool_]:
+        users = name_of("contributing", one.name)
+        shown = frame[users].to_numpy() > 0
+        table = self._with_markets(frame[shown].reset_index(drop=True), dims)
+        out = np.zeros(len(frame), dtype=bool)
+        positives = name_of("positive", one.name)
+        out[shown] = privacy.hidden_rows(table, dims, self._k, users=users, positives=positives, parents=PARENTS)
+        return out
+
+    def _with_markets(self, frame: pd.DataFrame, dims: Sequence[str]) -> pd.DataFrame:
+        """Add the market of each region, whose totals can be asked for too."""
+        if "region" not in dims or "market" in frame:
+            return frame
+        pairs = self._warehouse.query(f"SELECT {Event.REGION}, {Rollup.MARKET} FROM REGIONS")
+        markets = dict(zip(pairs[Event.REGION], pairs[Rollup.MARKET], strict=True))
+        return frame.assign(market=[markets.get(region, "unknown") for region in frame["region"]])
+
+    def _pairs(self, before: dt.date, start: dt.date, end: dt.date, where: Where) -> pd.DataFrame:
+        question = MetricQuestion(metric=METRICS[0].name, start=before, end=end, where=where, grain="day")
+        plan = self._plan(question, (), MOST_FOR_TILES, filtered=True)
+        parameters = _values(plan, question) | {"turn": start}
+        return self._warehouse.query(cells.paired_moments(plan, METRICS), window=(before, end), parameters=parameters)
+
+    def _state(self) -> tuple[object, tuple[dt.date, ...], dt.datetime | None]:
+        """Return version, days out of date and newest event; looked up only when anything was added."""
+        version = self._warehouse.version()
+        if self._standing[0] != version:
+            with self._store.reading() as session:
+                newest = session.execute(select(func.max(BatchRow.last_ts))).scalar()
+            aware = newest.replace(tzinfo=dt.UTC) if newest and newest.tzinfo is None else newest
+            self._standing = (version, tuple(pending(self._parts, self._warehouse)), aware)
+        return self._standing
+
+    def _pending(self, span: Span) -> tuple[dt.date, ...]:
+        return tuple(date for date in self._state()[1] if span[0] <= date <= span[1])
+
+    def _notes(self, plan: Plan, span: Span) -> tuple[str, ...]:
+        notes = []
+        if plan.source == "buckets":
+            groups = smallest_cut(frozenset(plan.dims) | {name for name, _ in plan.filtered}).buckets
+            error = 104 / (groups * SUB_REGISTERS) ** 0.5
+            notes.append(
+                f"Intervals are over {groups:,} random groups of users; n_users is estimated to ± {error:.1f} %."
+            )
+        crossed = [day for day in self._rotations if span[0] < day <= span[1]]
+        if crossed:
+            days = ", ".join(day.isoformat() for day in crossed)
+            notes.append(f"The pseudonym key changed on {days}: a user before and after counts as two.")
+        return tuple(notes)
+
+    def _record(self, question: Mapping[str, Any], purpose: Purpose, actor: str, rows: int, suppressed: int) -> None:
+        privacy.record_access(
+            self._store, self._clock, actor=actor, purpose=purpose, question=question, rows=rows, suppressed=suppressed
+        )
+
+
+def _whole_weeks(start: dt.date, end: dt.date) -> Span:
+    """Return the first and the last Monday whose weeks lie within the span."""
+    first = monday_of(start + dt.timedelta(days=6))
+    return first, monday_of(end + dt.timedelta(days=1)) - dt.timedelta(days=7)
+
+
+def _filters(where: Where) -> tuple[str, dict[str, Value]]:
+    text = ""
+    values: dict[str, Value] = {}
+    for dim, wanted in where.items():
+        column = DIMENSIONS[dim]
+        names = [f"{column}_{number}" for number in range(len(wanted))]
+        text += f" AND {column} IN ({', '.join(f':{name}' for name in names)})"
+        values |= dict(zip(names, wanted, strict=True))
+    return text, values
+
+
+def _values(plan: Plan, question: MetricQuestion) -> dict[str, Value]:
+    monday, last_monday = _whole_weeks(question.start, question.end)
+    known = frozenset(plan.dims) | {column for column, _ in plan.filtered}
+    return {
+        "start": question.start,
+        "end": question.end,
+        "cut": smallest_cut(known).number,
+        "monday": monday,
+        "last_monday": last_monday,
+        **_filters(question.where)[1],
+    }
+
+
+def _matching(frame: pd.DataFrame, where: Where) -> NDArray[np.bool_]:
+    kept = np.ones(len(frame), dtype=bool)
+    for dim, values in where.items():
+        kept &= frame[dim].isin(list(values)).to_numpy(dtype=bool)
+    return kept
+
+
+def _renamed(frame: pd.DataFrame, dims: Sequence[str]) -> pd.DataFrame:
+    frame = frame.rename(columns={DIMENSIONS[dim]: dim for dim in dims})
+    if PERIOD in frame:
+        frame[PERIOD] = pd.to_datetime(frame[PERIOD])
+    return frame
+
+
+def _active_sql(question: MetricQuestion) -> tuple[str, dict[str, Value]]:
+    columns = tuple(DIMENSIONS[dim] for dim in question.by)
+    parameters: dict[str, Value] = {"start": question.start, "end": question.end}
+    if question.grain == "hour":
+        kept = ", ".join([f"{Rollup.HOUR} AS {PERIOD}", *columns])
+        sql = (
+            f"SELECT {kept}, CAST(SUM({Rollup.USERS}) AS BIGINT) AS {Rollup.USERS}, "
+            f"CAST(SUM({Rollup.SESSIONS}) AS BIGINT) AS {Rollup.SESSIONS} FROM HOUR_ROLLUP "
+            f"WHERE CAST({Rollup.HOUR} AS DATE) >= :start AND CAST({Rollup.HOUR} AS DATE) <= :end "
+            f"GROUP BY {', '.join([Rollup.HOUR, *columns])} ORDER BY {', '.join([Rollup.HOUR, *columns])}"
+        )
+        return sql, parameters
+    # A region lies in one market: naming the region alone is the same breakdown.
+    wanted = {*columns, Rollup.MARKET} if Event.REGION in columns else {*columns}
+    fitting = [cut for cut in ACTIVE_CUTS if wanted == {*cut.columns}]
+    if not fitting:
+        raise InvalidValueError(
+            f"by == {', '.join(question.by)}",
+            "must be one dimension, or region and variant",
+            "ask for a metric instead",
+        )
+    table = ACTIVE_WEEK if question.grain == "week" else ACTIVE_DAY
+    kept = ", ".join([f"{table.moment} AS {PERIOD}", *columns, Rollup.USERS, Rollup.SESSIONS])
+    order = ", ".join([table.moment, *columns])
+    sql = (
+        f"SELECT {kept} FROM {table.name} WHERE {table.moment} >= :start AND {table.moment} <= :end "
+        f"AND {CUT} = :cut ORDER BY {order}"
+    )
+    return sql, parameters | {"cut": fitting[0].number}

@@ -1,0 +1,191 @@
+"""The canonical SELECTs behind every figure: sums of units first, then means and centred moments of the cells.
+
+A *unit* is what chance acts on: a user, or a random group of users. A *cell* is one row of the answer: a value of every
+dimension asked for, and a period. Only cells leave the engine.
+"""
+
+# ruff: noqa: S608 - statements are made of our own names; values are bound
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from telemetry.metrics import Metric
+from telemetry.warehouse.tables import (
+    BUCKET_DAY,
+    BUCKET_WEEK,
+    CUT,
+    HOUR_ROLLUP,
+    SURVEY_REGISTERS,
+    USER_DAY,
+    USER_REGISTERS,
+)
+from workspace.columns import Event, Rollup
+
+Source = Literal["users", "buckets", "hours"]
+Grain = Literal["day", "week", "hour"]
+
+PERIOD: Final = "period"
+UNITS: Final = "units"
+SEEN: Final = "seen"
+HARMONIC: Final = "harmonic"
+SURVEY_SEEN: Final = "survey_seen"
+SURVEY_HARMONIC: Final = "survey_harmonic"
+EARLIER: Final = "earlier_"
+
+_UNIT: Final = "unit"
+_REGISTERS: Final = (*USER_REGISTERS, *SURVEY_REGISTERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where the figures of a question come from.
+
+    Args:
+        source: Which rollups, and so which units.
+        dims: Columns of the breakdown.
+        filtered: How many values each filtered column has.
+        grain: Length of a period; None means one period.
+        weeks: Whole weeks of the span are read as such.
+    """
+
+    source: Source
+    dims: tuple[str, ...] = ()
+    filtered: tuple[tuple[str, int], ...] = ()
+    grain: Grain | None = None
+    weeks: bool = False
+
+
+def name_of(kind: str, *columns: str) -> str:
+    """Return the name a figure has in the answer of the engine.
+
+    Example:
+        >>> name_of("cov", "clicks", "impressions")
+        'cov_clicks_impressions'
+    """
+    return "_".join((kind, *columns))
+
+
+def sums_of(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Return the columns some metrics are made of, each once."""
+    return tuple(dict.fromkeys(name for metric in metrics for name in (metric.numerator, metric.denominator)))
+
+
+def cell_moments(plan: Plan, metrics: Sequence[Metric]) -> str:
+    """Return the SELECT of the moments of every cell.
+
+    Values: ``start`` and ``end``, the days; for buckets also ``cut``, and with weeks ``monday`` and ``last_monday``;
+    for every filtered column its values ``<column>_<number>``.
+    """
+    sums = sums_of(metrics)
+    keys = _keys(plan)
+    moments = [f"CAST(AVG({name}) AS DOUBLE) AS {name_of('mean', name)}" for name in sums]
+    moments += [f"CAST(VAR_SAMP({name}) AS DOUBLE) AS {name_of('var', name)}" for name in sums]
+    for metric in metrics:
+        x, y = metric.numerator, metric.denominator
+        moments += [
+            f"CAST(COVAR_SAMP({x}, {y}) AS DOUBLE) AS {name_of('cov', x, y)}",
+            f"CAST(COUNT_IF({x} <> 0 OR {y} <> 0) AS BIGINT) AS {name_of('contributing', metric.name)}",
+            f"CAST(COUNT_IF({x} > 0) AS BIGINT) AS {name_of('positive', metric.name)}",
+        ]
+    moments += _sketches(plan)
+    return _over_units(plan, sums, [*keys, f"CAST(COUNT(*) AS BIGINT) AS {UNITS}", *moments], keys)
+
+
+def paired_moments(plan: Plan, metrics: Sequence[Metric]) -> str:
+    """Return the SELECT of the moments of two periods side by side, over the units of both.
+
+    Values: as `cell_moments` over both periods, and ``turn``, the first day of the later one.
+    """
+    sums = sums_of(metrics)
+    both = [*sums, *(f"{EARLIER}{name}" for name in sums)]
+    out = [f"CAST(COUNT(*) AS BIGINT) AS {UNITS}"]
+    out += [f"CAST(AVG({name}) AS DOUBLE) AS {name_of('mean', name)}" for name in both]
+    pairs: dict[tuple[str, str], None] = {}
+    for metric in metrics:
+        four = [metric.numerator, metric.denominator]
+        four += [f"{EARLIER}{name}" for name in four]
+        pairs |= {(a, b): None for number, a in enumerate(four) for b in four[number:]}
+    out += [f"CAST(COVAR_SAMP({a}, {b}) AS DOUBLE) AS {name_of('cov', a, b)}" for a, b in pairs]
+    later = ", ".join(
+        f"SUM(IFF({PERIOD} >= :turn, {name}, 0)) AS {name}, SUM(IFF({PERIOD} < :turn, {name}, 0)) AS {EARLIER}{name}"
+        for name in sums
+    )
+    return f"""WITH pieces AS (
+{_pieces(plan, sums)}
+), per_unit AS (
+  SELECT {_UNIT}, {later} FROM pieces GROUP BY {_UNIT}
+)
+SELECT {", ".join(out)} FROM per_unit"""
+
+
+def _over_units(plan: Plan, sums: Sequence[str], selected: Sequence[str], keys: Sequence[str]) -> str:
+    registers = [f"MAX({name}) AS {name}" for name in _registers(plan)]
+    summed = ", ".join([_UNIT, *keys, *(f"SUM({name}) AS {name}" for name in _carried(plan, sums)), *registers])
+    grouped = f"GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
+    return f"""WITH pieces AS (
+{_pieces(plan, sums)}
+), per_unit AS (
+  SELECT {summed} FROM pieces GROUP BY {", ".join([_UNIT, *keys])}
+)
+SELECT {", ".join(selected)} FROM per_unit {grouped}"""
+
+
+def _carried(plan: Plan, sums: Sequence[str]) -> list[str]:
+    # Hours have no registers: their users are counted, and a group of users can be in no other.
+    return [*sums, *([Rollup.USERS] if plan.source == "hours" and Rollup.USERS not in sums else [])]
+
+
+def _sketches(plan: Plan) -> list[str]:
+    if plan.source == "hours":
+        return [f"CAST(SUM({Rollup.USERS}) AS BIGINT) AS {SEEN}"]
+    out = []
+    for names, seen, harmonic in (
+        (USER_REGISTERS, SEEN, HARMONIC),
+        (SURVEY_REGISTERS, SURVEY_SEEN, SURVEY_HARMONIC),
+    ):
+        if plan.source == "buckets":
+            occupied = " + ".join(f"COUNT_IF({name} > 0)" for name in names)
+            powers = " + ".join(f"SUM(POWER(CAST(2 AS DOUBLE), -{name}))" for name in names)
+            out += [f"CAST({occupied} AS BIGINT) AS {seen}", f"CAST({powers} AS DOUBLE) AS {harmonic}"]
+    return out
+
+
+def _registers(plan: Plan) -> tuple[str, ...]:
+    return _REGISTERS if plan.source == "buckets" else ()
+
+
+def _keys(plan: Plan) -> list[str]:
+    return [*plan.dims, *([PERIOD] if plan.grain else [])]
+
+
+def _pieces(plan: Plan, sums: Sequence[str]) -> str:
+    carried = [*plan.dims, *_carried(plan, sums), *_registers(plan)]
+    filters = "".join(
+        f" AND {column} IN ({', '.join(f':{column}_{number}' for number in range(count))})"
+        for column, count in plan.filtered
+    )
+
+    def select(table: str, unit: str, moment: str, within: str) -> str:
+        selected = ", ".join([f"{unit} AS {_UNIT}", f"{_period(plan, moment)} AS {PERIOD}", *carried])
+        return f"  SELECT {selected} FROM {table} WHERE {within}{filters}"
+
+    days = f"{Rollup.DATE} >= :start AND {Rollup.DATE} <= :end"
+    if plan.source == "users":
+        return select(USER_DAY.name, Event.USER, Rollup.DATE, days)
+    if plan.source == "hours":
+        within = f"CAST({Rollup.HOUR} AS DATE) >= :start AND CAST({Rollup.HOUR} AS DATE) <= :end"
+        return select(HOUR_ROLLUP.name, Rollup.BUCKET, Rollup.HOUR, within)
+    cut = f"{CUT} = :cut AND "
+    if not plan.weeks:
+        return select(BUCKET_DAY.name, Rollup.BUCKET, Rollup.DATE, cut + days)
+    weeks = f"{Rollup.WEEK} >= :monday AND {Rollup.WEEK} <= :last_monday"
+    edges = f"{days} AND ({Rollup.DATE} < :monday OR {Rollup.DATE} >= DATEADD('DAY', 7, :last_monday))"
+    whole = select(BUCKET_WEEK.name, Rollup.BUCKET, Rollup.WEEK, cut + weeks)
+    return f"{whole}\n  UNION ALL\n{select(BUCKET_DAY.name, Rollup.BUCKET, Rollup.DATE, cut + edges)}"
+
+
+def _period(plan: Plan, moment: str) -> str:
+    if plan.grain == "week" and moment != Rollup.WEEK:
+        return f"CAST(DATE_TRUNC('WEEK', {moment}) AS DATE)"
+    return moment

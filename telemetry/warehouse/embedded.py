@@ -1,0 +1,191 @@
+"""The embedded warehouse: an in-memory DuckDB over the visible Parquet parts."""
+
+# ruff: noqa: S608 - statements are made of our own names; values are bound
+
+import datetime as dt
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from telemetry.parts import Part, PartLog
+from telemetry.warehouse.markets import read_markets
+from telemetry.warehouse.protocol import Step, Window
+from telemetry.warehouse.sql import Value, names_in, tables_in, to_duckdb
+from telemetry.warehouse.tables import REGION_COLUMNS, REGIONS, ROLLUPS, TABLES, Table, Type
+from telemetry.warehouse.versions import version_of
+from workspace.errors import IntegrityError, RecommendrError, StateError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROW_GROUP: Final = 16_384
+_THREADS: Final = 2
+_Overlay = Mapping[tuple[str, dt.date], Path]
+
+
+class EmbeddedWarehouse:
+    """Answers canonical SQL over the parts of one workspace; may be used from many threads.
+
+    Args:
+        parts: The visible parts.
+        memory_mb: Memory the engine may take, MiB; beyond it, it spills into the workspace.
+    """
+
+    def __init__(self, parts: PartLog, memory_mb: int = 1_024) -> None:
+        self._parts = parts
+        self._spill: Final = parts.folder / ".spill"
+        self._lock = threading.Lock()
+        self._listed: tuple[object, dict[str, list[Part]]] = (None, {})
+        self._connection = duckdb.connect(
+            config={"memory_limit": f"{memory_mb}MiB", "temp_directory": str(self._spill), "threads": _THREADS}
+        )
+        # Only what this class names is read: no statement can reach the network or another extension.
+        self._connection.execute("SET TimeZone = 'UTC'; SET autoinstall_known_extensions = false")
+        self._connection.execute("SET preserve_insertion_order = true")
+        self._connection.execute("SET parquet_metadata_cache = true")
+
+    @property
+    def name(self) -> str:
+        """Which engine, for people."""
+        return f"DuckDB {duckdb.__version__} over Parquet"
+
+    def query(
+        self, sql: str, *, window: Window | None = None, parameters: Mapping[str, Value] | None = None
+    ) -> "pd.DataFrame":
+        """Run a statement; see `Warehouse.query`."""
+        with self._cursor(sql, window) as cursor:
+            frame = cursor.execute(to_duckdb(sql), _used(sql, parameters)).fetch_df()
+        frame.columns = frame.columns.str.lower()
+        return frame
+
+    def rows(self, table: Table, window: Window | None = None) -> int:
+        """Return how many rows a table has for some days."""
+        return sum(part.rows for part in self._visible(table, window))
+
+    def digests(self, table: Table) -> dict[dt.date, str]:
+        """Return, for each day or week a rollup has, the digest of the events it was computed from."""
+        return {part.date: part.source_digest for part in self._visible(table, None)}
+
+    def apply(self, steps: Sequence[Step]) -> int:
+        """Make rollups anew and show them in one transaction; the caller holds `PartLog.writing`."""
+        made: dict[tuple[str, dt.date], Path] = {}
+        added: list[Part] = []
+        for step in steps:
+            if not step.sql:
+                continue
+            part = self._make(step, made)
+            made[step.table.dataset, step.date] = part.path
+            added.append(part)
+        replaced = {(step.table.dataset, step.date) for step in steps}
+        old = [
+            part for table in ROLLUPS for part in self._visible(table, None) if (table.dataset, part.date) in replaced
+        ]
+        self._parts.commit(added=added, retired=[part.part_id for part in old])
+        return sum(part.rows for part in added)
+
+    def version(self) -> object:
+        """Return something that changes whenever a part is added or retired."""
+        return version_of(self._parts)
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self._connection.close()
+
+    def _make(self, step: Step, made: _Overlay) -> Part:
+        dataset = step.table.dataset
+        options = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP})"
+        with (
+            self._parts.target(dataset, step.date, source_digest=step.digest) as (file, finished),
+            self._cursor(step.sql, step.window, made) as cursor,
+        ):
+            select = f"COPY ({to_duckdb(step.sql)}) TO {_quoted(file)} {options}"
+            cursor.execute(select, _used(step.sql, step.parameters))
+        return finished()
+
+    @contextmanager
+    def _cursor(
+        self, sql: str, window: Window | None, made: _Overlay | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._connection.cursor()
+        try:
+            with _failures_named():
+                for name in sorted(tables_in(sql)):
+                    cursor.execute(f"CREATE TEMP VIEW {name} AS {self._relation(name, window, made or {})}")
+                yield cursor
+        finally:
+            cursor.close()
+
+    def _relation(self, name: str, window: Window | None, made: _Overlay) -> str:
+        if name == REGIONS:
+            pairs = sorted(read_markets(self._parts.folder).items())
+            rows = [f"({_duck_literal(region)}, {_duck_literal(market)})" for region, market in pairs]
+            columns = ", ".join(column for column, _ in REGION_COLUMNS)
+            return f"SELECT * FROM (VALUES {', '.join(rows)}) AS r({columns})"
+        table = next(table for table in TABLES if table.name == name)
+        files = {part.date.isoformat() + part.part_id: part.path for part in self._visible(table, window)
+                 if (table.dataset, part.date) not in made}  # fmt: skip
+        files |= {f"{date.isoformat()}~": path for (dataset, date), path in made.items() if dataset == table.dataset}
+        if not files:
+            return _empty(table.columns)
+        names = ", ".join(_quoted(files[key]) for key in sorted(files))
+        columns = ", ".join(column for column, _ in table.columns)
+        return f"SELECT {columns} FROM read_parquet([{names}], hive_partitioning = false)"
+
+    def _visible(self, table: Table, window: Window | None) -> list[Part]:
+        """Return the visible parts of a table, listed anew only when any part was added or retired."""
+        version = version_of(self._parts)
+        with self._lock:
+            if self._listed[0] != version:
+                self._listed = (version, {})
+            known = self._listed[1]
+            if table.dataset not in known:
+                known[table.dataset] = self._parts.parts(table.dataset)
+            parts = known[table.dataset]
+        if window is None:
+            return parts
+        first, last = table.first_part(window[0]), window[1]
+        return [part for part in parts if first <= part.date <= last]
+
+
+def _used(sql: str, parameters: Mapping[str, Value] | None) -> dict[str, Value]:
+    given = parameters or {}
+    return {name: given[name] for name in names_in(sql)}
+
+
+def _empty(columns: Sequence[tuple[str, Type]]) -> str:
+    nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in columns)
+    return f"SELECT * FROM (SELECT {nulls}) WHERE FALSE"
+
+
+def _quoted(path: Path) -> str:
+    return _duck_literal(str(path))
+
+
+def _duck_literal(text: str) -> str:
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    try:
+        yield
+    except RecommendrError:
+        raise
+    except duckdb.OutOfMemoryException as error:
+        raise StateError(
+            f"the embedded warehouse lacks memory: {_first_line(error)}",
+            hint="raise warehouse_memory_mb, or free space for its spill folder",
+        ) from error
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+        raise IntegrityError(
+            f"a part of telemetry can't be read: {_first_line(error)}", hint="run `recommendr telemetry doctor`"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
