@@ -63,6 +63,16 @@ if TYPE_CHECKING:
     from workspace.settings import Settings
     from workspace.store import Store
 
+__all__ = [
+    "MetricAnswer",
+    "MetricQuestion",
+    "Purpose",
+    "SurveyBesideEngagement",
+    "Telemetry",
+    "Tile",
+    "Where",
+]
+
 MOST_USER_DAYS: Final = 1_000_000
 """Up to so many rows, the figures of single users are summed up; beyond, those of random groups of users."""
 MOST_FOR_TILES: Final = 100_000

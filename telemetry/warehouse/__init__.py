@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from telemetry.parts import PartLog
+from telemetry.warehouse.cells import Grain
 from telemetry.warehouse.protocol import Step, Warehouse, Window
 from workspace.paths import Paths
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from workspace.settings import Settings
     from workspace.store import Store
 
-__all__ = ["Step", "Warehouse", "Window", "open_warehouse"]
+__all__ = ["Grain", "Step", "Warehouse", "Window", "open_warehouse"]
 
 
 def open_warehouse(settings: "Settings", store: "Store") -> Warehouse:

@@ -16,7 +16,6 @@ from telemetry.warehouse.markets import read_markets
 from telemetry.warehouse.protocol import Step, Window
 from telemetry.warehouse.sql import Value, names_in, tables_in, to_duckdb
 from telemetry.warehouse.tables import REGION_COLUMNS, REGIONS, ROLLUPS, TABLES, Table, Type
-from telemetry.warehouse.versions import version_of
 from workspace.errors import IntegrityError, RecommendrError, StateError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class EmbeddedWarehouse:
 
     def version(self) -> object:
         """Return something that changes whenever a part is added or retired."""
-        return version_of(self._parts)
+        return self._parts.version()
 
     def close(self) -> None:
         """Let go of the engine."""
@@ -137,7 +136,7 @@ class EmbeddedWarehouse:
 
     def _visible(self, table: Table, window: Window | None) -> list[Part]:
         """Return the visible parts of a table, listed anew only when any part was added or retired."""
-        version = version_of(self._parts)
+        version = self._parts.version()
         with self._lock:
             if self._listed[0] != version:
                 self._listed = (version, {})

@@ -16,7 +16,6 @@ from telemetry.warehouse.markets import read_markets
 from telemetry.warehouse.protocol import Step, Window
 from telemetry.warehouse.sql import Value, literal, with_literals
 from telemetry.warehouse.tables import EVENTS, REGION_COLUMNS, REGIONS, TABLES, Table, table_of
-from telemetry.warehouse.versions import version_of
 from workspace.errors import RecommendrError, UnreachableError
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class SnowflakeWarehouse:
 
     def version(self) -> object:
         """Return something that changes whenever this process, or the listing of parts, changed what is stored."""
-        return self._changes, version_of(self._parts) if self._parts is not None else None
+        return self._changes, self._parts.version() if self._parts is not None else None
 
     def close(self) -> None:
         """Let go of the session."""
