@@ -28,7 +28,7 @@ from workspace.columns import Film, User
 from workspace.errors import InvalidValueError, StateError, UnknownError
 from workspace.ids import new_id
 from workspace.ledger import Ledger
-from workspace.logs import current_transaction
+from workspace.logs import current_transaction, hop
 from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Store
@@ -147,27 +147,25 @@ class Recommender:
         """
         start = time.perf_counter()
         check_scalar(k, "k", ge=1, le=MOST_RECOMMENDED, hint="five films are shown; more than 200 is an export")
-        view = self.view(version)
-        situation = self.situation(view, user_id, filters=filters, region=region, on=on, shown_lately=shown_lately)
-        decision = situation.decide()
-        ranked = situation.rank(decision, k)
-        self._shadow(situation, decision, ranked, k)
-        relax = view.rules.relaxing(situation.request) if len(ranked.rows) < k else ()
-        slate = self._slate(
-            situation, decision, ranked, k=k, seed=seed, relax=relax, latency_ms=(time.perf_counter() - start) * 1000
-        )
-        if log:
-            self.slates.append(slate)
-        _log.info(
-            "recommended",
-            extra={
+        with hop("recommender") as said:
+            view = self.view(version)
+            situation = self.situation(view, user_id, filters=filters, region=region, on=on, shown_lately=shown_lately)
+            decision = situation.decide()
+            ranked = situation.rank(decision, k)
+            self._shadow(situation, decision, ranked, k)
+            relax = view.rules.relaxing(situation.request) if len(ranked.rows) < k else ()
+            latency_ms = (time.perf_counter() - start) * 1000
+            slate = self._slate(situation, decision, ranked, k=k, seed=seed, relax=relax, latency_ms=latency_ms)
+            if log:
+                self.slates.append(slate)
+            said |= {
                 "slate_id": slate.slate_id,
                 "index_version": view.version,
+                "region": slate.region,
                 "path": slate.path,
                 "films": len(slate.items),
                 "latency_ms": slate.latency_ms,
-            },
-        )
+            }
         return slate
 
     def situation(

@@ -1,8 +1,12 @@
-"""Structured logs: one JSON object a line, each with the ``transaction_id`` it belongs to."""
+"""Structured logs: one JSON object a line, each with its service and the ``transaction_id`` it belongs to.
+
+No secret and no user's id reaches a line: see `workspace.redaction`.
+"""
 
 import json
 import logging
 import os
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from workspace.errors import InvalidValueError, StateError
+from workspace.errors import InputError, InvalidValueError, StateError
 from workspace.files import file_lock
 from workspace.ids import new_id
 from workspace.paths import Paths
+from workspace.redaction import redacted, redacted_text
 
 LOG_FILE: Final = "recommendr.jsonl"
 PACKAGES: Final = (
@@ -28,12 +33,15 @@ PACKAGES: Final = (
     "pages",
     "data",
 )
+SERVICE: Final = "console"
+"""What writes the lines, unless it says otherwise."""
 MAXIMUM_BYTES: Final = 16 * 1024 * 1024
 KEPT_FILES: Final = 5
 _LONGEST_TRANSACTION_ID: Final = 128
 # What every record has; the rest was given by the caller in ``extra``.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
+_log: Final = logging.getLogger(__name__)
 _transaction: ContextVar[str | None] = ContextVar("recommendr_transaction", default=None)
 # Lines outside any transaction carry the one of the process, so that no line is without.
 _of_the_process: Final = new_id("txn")
@@ -73,28 +81,68 @@ def transaction(transaction_id: str | None = None) -> Iterator[str]:
         _transaction.reset(token)
 
 
+@contextmanager
+def hop(service: str, **extra: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - whatever JSON can hold
+    """Log one service's part in a request: one line at its end, with its duration and how it ended.
+
+    Args:
+        service: Who does the work inside, for example ``recommender``.
+        extra: What else the line shall say.
+
+    Yields:
+        What the line will say besides: add to it what is known only later.
+    """
+    details = dict(extra)
+    status, start = 200, time.perf_counter()
+    try:
+        yield details
+    except BaseException as error:
+        # As HTTP has it: what the caller asked wrongly is no failure of the service.
+        status = 400 if isinstance(error, InputError) else 500
+        raise
+    finally:
+        duration_ms = round((time.perf_counter() - start) * 1000, 3)
+        _log.info("hop", extra=details | {"service": service, "duration_ms": duration_ms, "status": status})
+
+
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object; what JSON can't hold is written as its text."""
+    """Writes a record as one JSON object, without secrets; what JSON can't hold is written as its text.
+
+    Args:
+        service: Who writes, where a record does not say.
+    """
+
+    def __init__(self, service: str = SERVICE) -> None:
+        super().__init__()
+        self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
         line: dict[str, Any] = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname,
+            "service": self._service,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted_text(record.getMessage()),
             "transaction_id": current_transaction(),
             "pid": record.process,
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD and key not in line}
+        extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if isinstance(service := extra.pop("service", None), str):
+            line["service"] = service
+        line |= {key: redacted(value, key) for key, value in extra.items() if key not in line}
         if record.exc_info and record.exc_info[1]:
             error = record.exc_info[1]
             line["error"] = {
                 "type": type(error).__name__,
-                "message": str(error),
-                "traceback": "".join(traceback.format_exception(error)),
+                "message": redacted_text(str(error)),
+                "traceback": redacted_text("".join(traceback.format_exception(error))),
             }
-        return json.dumps(line, ensure_ascii=True, default=str)
+        return json.dumps(line, ensure_ascii=True, default=_as_text)
+
+
+def _as_text(value: object) -> str:
+    return redacted_text(str(value))
 
 
 class JsonLinesHandler(logging.Handler):
@@ -171,12 +219,13 @@ class JsonLinesHandler(logging.Handler):
         return self._path.with_name(f"{self._path.stem}.{number}{self._path.suffix}")
 
 
-def configure(paths: Paths, level: str = "INFO") -> JsonLinesHandler:
+def configure(paths: Paths, level: str = "INFO", *, service: str = SERVICE) -> JsonLinesHandler:
     """Send the logs of this process to the workspace; a second call replaces the first.
 
     Args:
         paths: The workspace.
         level: Least level of our own packages; others are kept from WARNING on.
+        service: What this process is: ``console``, ``cli`` or a service's own name.
 
     Returns:
         The handler in use.
@@ -188,7 +237,7 @@ def configure(paths: Paths, level: str = "INFO") -> JsonLinesHandler:
     if level not in logging.getLevelNamesMapping():
         raise InvalidValueError(f"log_level == {level!r}", "must be DEBUG, INFO, WARNING or ERROR")
     handler = JsonLinesHandler(paths.logs / LOG_FILE)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(service))
     root = logging.getLogger()
     for earlier in [known for known in root.handlers if isinstance(known, JsonLinesHandler)]:
         root.removeHandler(earlier)
