@@ -224,7 +224,7 @@ def _gives_away(hidden: "NDArray[np.bool_]", floor: "NDArray[np.float64]", acts:
     return withheld == 1 or float(floor[hidden].sum()) < k or 0 < together < k
 
 
-def retain(parts: PartLog, days: int, clock: Clock, ledger: "Ledger", *, actor: str = "retention") -> list[dt.date]:
+def retain(parts: PartLog, days: int, clock: Clock, ledger: "Ledger", *, actor: str = "retention") -> int:
     """Delete the telemetry of days that are older than it may be kept; `roll_up` then drops their rollups.
 
     Args:
@@ -235,18 +235,18 @@ def retain(parts: PartLog, days: int, clock: Clock, ledger: "Ledger", *, actor: 
         actor: Who asked for it.
 
     Returns:
-        The days deleted.
+        The number of parts deleted.
     """
     days = check_scalar(days, "days", ge=1)
     last = clock.now().date() - dt.timedelta(days=days)
     with parts.writing():
         old = parts.parts(EVENTS, end=last - dt.timedelta(days=1))
         if not old:
-            return []
+            return 0
         parts.commit(retired=[part.part_id for part in old])
         dates = sorted({part.date for part in old})
         details = {"first": dates[0].isoformat(), "last": dates[-1].isoformat(), "rows": sum(p.rows for p in old)}
         ledger.append(actor, "telemetry.retain", EVENTS, details)
         for part in old:
             part.path.unlink(missing_ok=True)
-    return dates
+    return len(old)

@@ -64,6 +64,12 @@ if TYPE_CHECKING:
     from workspace.store import Store
 
 __all__ = [
+    "DIMENSIONS",
+    "HIGH",
+    "LOW",
+    "N_USERS",
+    "PERIOD",
+    "VALUE",
     "MetricAnswer",
     "MetricQuestion",
     "Purpose",

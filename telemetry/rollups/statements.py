@@ -25,7 +25,7 @@ from telemetry.warehouse.tables import (
 )
 from workspace.columns import Event, Rollup
 
-_COUNTS: Final = {
+COUNTS: Final = {
     Rollup.EVENTS: "COUNT(*)",
     Rollup.IMPRESSIONS: f"COUNT_IF({Event.TYPE} = 'impression')",
     Rollup.SLATES: f"COUNT_IF({Event.TYPE} = 'impression' AND {Event.POSITION} = 1)",
@@ -37,6 +37,7 @@ _COUNTS: Final = {
     Rollup.SURVEYS: f"COUNT_IF({Event.TYPE} = 'survey')",
     Rollup.SURVEY_SCORE: f"SUM(IFF({Event.TYPE} = 'survey', COALESCE({Event.VALUE}, 0), 0))",
 }
+"""What the events of anything add up to."""
 _DOUBLES: Final = (Rollup.FOCUS_S, Rollup.SURVEY_SCORE)
 _SUMS: Final = (*Rollup.SUMS, Rollup.USERS)
 _TRIAL: Final = (Event.EXPERIMENT, Event.VARIANT, Event.INDEX_VERSION)
@@ -70,7 +71,7 @@ def user_day() -> str:
     Values: ``start`` and ``end``, the midnights around the day.
     """
     trial = ", ".join(f"COALESCE({name}, '{NONE}') AS {name}" for name in _TRIAL)
-    counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in _COUNTS.items())
+    counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
     order = f"began, {Event.SESSION}, {_EXPOSED}"
     return f"""WITH pieces AS (
   SELECT {Event.USER}, {Event.SESSION}, {Event.REGION}, {Event.DEVICE}, {trial},
@@ -97,7 +98,7 @@ def hour() -> str:
 
     A user counts once for every hour, place and device.
     """
-    counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in _COUNTS.items())
+    counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
     return f"""WITH pieces AS (
   SELECT DATE_TRUNC('HOUR', {Event.TS}) AS {Rollup.HOUR}, {Event.USER}, {Event.REGION}, {Event.DEVICE},
     COUNT(DISTINCT {Event.SESSION}) AS {Rollup.SESSIONS}, 1 AS {Rollup.USERS},
