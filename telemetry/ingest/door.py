@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetry.events import NUMBERS, RULES, TEXTS, TIMES
+from telemetry.events import NUMBERS, RULES, SUSPECT, TEXTS, TIMES, UNPRINTABLE
 from telemetry.ingest.chunk import ROW, Chunk
+from telemetry.pseudonyms import KeyRing, Pseudonyms
 from telemetry.quarantine import Refusal
 from workspace.columns import Event
 
@@ -38,24 +39,25 @@ class Admitted:
     """What came through.
 
     Args:
-        table: The good rows: columns of the event, the user's raw id still in `Event.USER`.
-        rows: Their numbers in the source, shape ``(n,)``.
+        table: The good rows: columns of the event, without the user.
+        users: Their pseudonyms, shape ``(n,)``.
         hashes: 64-bit hashes of their ids, shape ``(n,)``.
         refusals: All rows of the chunk that did not come through.
     """
 
     table: pa.Table
-    rows: npt.NDArray[np.int64]
+    users: Pseudonyms
     hashes: npt.NDArray[np.uint64]
     refusals: list[Refusal]
 
 
-def admit(connection: duckdb.DuckDBPyConnection, chunk: Chunk, now: dt.datetime) -> Admitted:
-    """Type and check the rows of a chunk.
+def admit(connection: duckdb.DuckDBPyConnection, chunk: Chunk, keys: KeyRing, now: dt.datetime) -> Admitted:
+    """Type and check the rows of a chunk, and replace its users by pseudonyms.
 
     Args:
         connection: From `connect`.
         chunk: The rows.
+        keys: Make the pseudonyms.
         now: Stamped on rows that don't say when they were received.
     """
     # DuckDB takes one record batch to one core.
@@ -70,8 +72,8 @@ def admit(connection: duckdb.DuckDBPyConnection, chunk: Chunk, now: dt.datetime)
     if faults.any():
         checked = checked.filter(pc.equal(checked[_FAULT], 0))
     return Admitted(
-        table=checked.select(list(Event.ALL)),
-        rows=checked[ROW].to_numpy(),
+        table=checked.select([name for name in Event.ALL if name != Event.USER]),
+        users=keys.pseudonyms(checked[Event.USER], checked[Event.TS].to_numpy().astype("datetime64[D]")),
         hashes=checked[_HASH].to_numpy(),
         refusals=sorted(refusals, key=lambda refusal: refusal.row),
     )
@@ -96,8 +98,9 @@ def _query(schema: pa.Schema, now: dt.datetime) -> str:
     typed = ", ".join(
         [ROW, *(_typed(name, schema) for name in Event.ALL), *_given(schema), f"{_moment(now)} stamped_at"]
     )
+    suspect = f"regexp_matches(concat({', '.join(TEXTS)}), '{UNPRINTABLE}') AS {SUSPECT}"
     received = f"coalesce({Event.RECEIVED_AT}, CASE WHEN NOT given_{Event.RECEIVED_AT} THEN stamped_at END)"
-    stamped = f"SELECT * REPLACE ({received} AS {Event.RECEIVED_AT}) FROM (SELECT {typed} FROM chunk)"  # noqa: S608 - our own words
+    stamped = f"SELECT * REPLACE ({received} AS {Event.RECEIVED_AT}), {suspect} FROM (SELECT {typed} FROM chunk)"  # noqa: S608 - our own words
     faults = " ".join(f"WHEN {rule.refuses} THEN {number}" for number, rule in enumerate(RULES, 1))
     columns = ", ".join(_stored(name) for name in Event.ALL)
     fault = f"CAST(CASE {faults} ELSE 0 END AS UTINYINT) AS {_FAULT}"

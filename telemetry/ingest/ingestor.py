@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from telemetry.events import LONGEST_LINE, SCHEMA, TEXTS
+from telemetry.events import LONGEST_LINE
 from telemetry.ingest.chunk import Chunk, Item, with_last
+from telemetry.ingest.compaction import compact_many
 from telemetry.ingest.csv_lines import read_csv
 from telemetry.ingest.door import Admitted, admit, connect
 from telemetry.ingest.json_lines import parse_lines, read_json_lines
@@ -29,7 +29,8 @@ from telemetry.ingest.parquet import read_parquet
 from telemetry.ingest.report import IngestReport
 from telemetry.ingest.seen import Hashes, SeenIds, first_of_each
 from telemetry.ingest.sources import STANDARD_INPUT, Source, format_of, open_source
-from telemetry.parts import EVENTS, Batch, Part, PartLog
+from telemetry.ingest.writing import arranged, write_part
+from telemetry.parts import Batch, Part, PartLog
 from telemetry.pseudonyms import KeyRing
 from telemetry.quarantine import Quarantine
 from workspace.clock import Clock, SystemClock
@@ -44,10 +45,6 @@ from workspace.store import Store
 Progress = Callable[[str, int, int], None]
 OnMessage = Callable[[dict[str, Any]], None]
 
-ROW_GROUP: Final = 131_072
-_PLAIN: Final = (Event.ID, Event.TRANSACTION)  # no two alike: a dictionary would only cost
-_CODED: Final = [name for name in TEXTS if name not in (*_PLAIN, Event.USER)] + [Event.EXTRA]
-_DICTIONARIES: Final = [name for name in SCHEMA.names if name not in _PLAIN]
 SWEPT_EVERY: Final = dt.timedelta(minutes=10)
 _DAY_US: Final = 86_400_000_000
 _LOG: Final = logging.getLogger(__name__)
@@ -103,6 +100,7 @@ class Ingestor:
         files = [path] if str(path) == STANDARD_INPUT else _files(Path(path), format)
         with self._alone():
             already = [self._ingest_file(file, format, report, progress, on_domain_event) for file in files]
+        self.tidy(report)
         report.already = all(already)
         report.seconds = time.perf_counter() - begun
         _LOG.info("ingested", extra={name: value for name, value in report.to_dict().items() if name != "reasons"})
@@ -135,6 +133,10 @@ class Ingestor:
             self._take(chunk, self._admitted(chunk)[1], source, source_digest, report, complete=False)
         report.seconds = time.perf_counter() - begun
         return report
+
+    def tidy(self, report: IngestReport) -> None:
+        """Merge the small parts of those days of a run that have many."""
+        compact_many(self.parts, sorted(map(dt.date.fromisoformat, report.dates)))
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -181,7 +183,7 @@ class Ingestor:
         return False
 
     def _admitted(self, chunk: Chunk) -> tuple[Chunk, Admitted]:
-        return chunk, admit(self._door, chunk, self._clock.now())
+        return chunk, admit(self._door, chunk, self.keys, self._clock.now())
 
     @staticmethod
     def _hand_over(chunk: Chunk, report: IngestReport, on_message: OnMessage | None) -> None:
@@ -231,46 +233,17 @@ class Ingestor:
         self, admitted: Admitted, kept: npt.NDArray[np.int64], days: npt.NDArray[np.datetime64]
     ) -> tuple[list[Part], list[Hashes]]:
         """Write the kept rows as one part a day, each by user and time; return them and the hashes of their ids."""
-        users = self.keys.pseudonyms(admitted.table[Event.USER].take(pa.array(kept)), days)
+        users = admitted.users[kept]
         moments = admitted.table[Event.TS].to_numpy()[kept]
         order = np.lexsort((moments, users, days))
-        table = _arranged(admitted.table, kept[order], users[order])
+        table = arranged(admitted.table, kept[order], users[order])
         dates, starts = np.unique(days[order], return_index=True)
         ends = [*starts[1:], len(order)]
         parts, hashes = [], []
         for date, start, end in zip(dates.tolist(), starts, ends, strict=True):
-            with self.parts.target(EVENTS, date) as (temporary, finished):
-                write_events(table.slice(start, end - start), temporary)
-            parts.append(finished())
+            parts.append(write_part(self.parts, table.slice(start, end - start), date))
             hashes.append(admitted.hashes[kept[order[start:end]]])
         return parts, hashes
-
-
-def _arranged(table: pa.Table, rows: npt.NDArray[np.int64], users: npt.NDArray[np.int64]) -> pa.Table:
-    """Return some rows in a new order, each text as a number into a dictionary: moved and written at half the cost."""
-    indices = pa.array(rows)
-    columns = []
-    for field in SCHEMA:
-        if field.name == Event.USER:
-            columns.append(pa.chunked_array([users]))
-        elif field.name in _CODED:
-            columns.append(table[field.name].dictionary_encode().combine_chunks().take(indices))
-        else:
-            columns.append(table[field.name].take(indices).cast(field.type))
-    return pa.table(dict(zip(SCHEMA.names, columns, strict=True)))
-
-
-def write_events(table: pa.Table, path: Path) -> None:
-    """Write events to a file as all parts of events are written."""
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=_DICTIONARIES,
-        row_group_size=ROW_GROUP,
-        store_schema=False,
-    )
 
 
 def _timing(moments: npt.NDArray[np.datetime64], received: npt.NDArray[np.int64]) -> dict[str, Any]:
