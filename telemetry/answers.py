@@ -120,7 +120,7 @@ class MetricAnswer:
         keys = [*self.question.by, *([PERIOD] if self.question.grain else [])]
         rows = [
             {
-                **{key: _plain(row[key]) for key in keys},
+                **{key: _plain(row[key], self.question.grain) for key in keys},
                 N_USERS: int(row[N_USERS]),
                 VALUE: row[VALUE],
                 "ci95": [row[LOW], row[HIGH]],
@@ -195,5 +195,7 @@ def with_experiment(dims: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(dims))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a frame
-    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+def _plain(value: Any, grain: Grain | None) -> Any:  # noqa: ANN401 - a cell of a frame
+    if not isinstance(value, pd.Timestamp):
+        return value
+    return value.isoformat() if grain == "hour" else value.date().isoformat()

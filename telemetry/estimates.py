@@ -57,16 +57,20 @@ def _users(table: CellTable, one: Metric) -> NDArray[np.int64]:
 def rows_of(table: CellTable, one: Metric, keys: Sequence[str]) -> tuple[pd.DataFrame, int]:
     """Return the rows of one metric that may be shown, and how many are withheld."""
     found = _estimates(table.frame, one)
-    rows = table.frame[list(keys)].copy()
-    rows[N_USERS] = _users(table, one)
-    rows[VALUE], rows[LOW], rows[HIGH] = found.value, found.low, found.high
-    counted = table.plan.source == "users"
-    rows[POSITIVES] = pd.array(
-        table.frame[name_of("positive", one.name)] if counted else [None] * len(rows), dtype="Int64"
-    )
-    there = table.frame[name_of("contributing", one.name)].to_numpy() > 0
     hidden = table.hidden[one.name]
-    return rows[there & ~hidden].reset_index(drop=True), int(hidden.sum())
+    shown = (table.frame[name_of("contributing", one.name)].to_numpy() > 0) & ~hidden
+    positives = table.frame[name_of("positive", one.name)].to_numpy()[shown]
+    # Of groups of users with any positive one, nobody wants to know.
+    counted = positives if table.plan.source == "users" else [None] * len(positives)
+    rows = {
+        **{key: table.frame[key].to_numpy()[shown] for key in keys},
+        N_USERS: _users(table, one)[shown],
+        VALUE: found.value[shown],
+        LOW: found.low[shown],
+        HIGH: found.high[shown],
+        POSITIVES: pd.array(counted, dtype="Int64"),
+    }
+    return pd.DataFrame(rows), int(hidden.sum())
 
 
 def tile_of(one: Metric, whole: CellTable, before: CellTable, sparks: CellTable, pairs: pd.DataFrame) -> Tile:

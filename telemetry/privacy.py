@@ -114,6 +114,14 @@ def suppress(
     return frame[~hidden].reset_index(drop=True), int(hidden.sum())
 
 
+def all_may_leave(users: "NDArray[Any]", positives: "NDArray[Any]", k: int) -> bool:
+    """Tell whether no row of a table is withheld, nor any total of them.
+
+    Totals are sums of rows: when every row has k users, and no act or k, so has every total.
+    """
+    return bool((users >= k).all() and ((positives == 0) | (positives >= k)).all())
+
+
 def hidden_rows(
     frame: "pd.DataFrame",
     dims: Sequence[str],

@@ -24,6 +24,7 @@ from telemetry.answers import (
     N_USERS,
     PARENTS,
     PERIOD,
+    POSITIVES,
     VALUE,
     MetricAnswer,
     MetricQuestion,
@@ -51,6 +52,7 @@ from telemetry.warehouse.tables import (
     CUT,
     EVENTS,
     SUB_REGISTERS,
+    UNKNOWN_MARKET,
     USER_DAY,
     smallest_cut,
 )
@@ -364,21 +366,25 @@ class Telemetry:
         return frame[frame[cells.UNITS] > 0].reset_index(drop=True)
 
     def _hidden(self, frame: pd.DataFrame, one: Metric, dims: Sequence[str]) -> NDArray[np.bool_]:
-        users = name_of("contributing", one.name)
-        shown = frame[users].to_numpy() > 0
-        table = self._with_markets(frame[shown].reset_index(drop=True), dims)
+        users = frame[name_of("contributing", one.name)].to_numpy()
+        positives = frame[name_of("positive", one.name)].to_numpy()
         out = np.zeros(len(frame), dtype=bool)
-        positives = name_of("positive", one.name)
-        out[shown] = privacy.hidden_rows(table, dims, self._k, users=users, positives=positives, parents=PARENTS)
+        # A cell nobody has a share in shows nothing and hides nobody.
+        shown = users > 0
+        if privacy.all_may_leave(users[shown], positives[shown], self._k):
+            return out
+        table = pd.DataFrame({dim: frame[dim].to_numpy()[shown] for dim in dims}, index=range(int(shown.sum())))
+        table = self._with_markets(table).assign(**{N_USERS: users[shown], POSITIVES: positives[shown]})
+        out[shown] = privacy.hidden_rows(table, dims, self._k, users=N_USERS, positives=POSITIVES, parents=PARENTS)
         return out
 
-    def _with_markets(self, frame: pd.DataFrame, dims: Sequence[str]) -> pd.DataFrame:
+    def _with_markets(self, table: pd.DataFrame) -> pd.DataFrame:
         """Add the market of each region, whose totals can be asked for too."""
-        if "region" not in dims or "market" in frame:
-            return frame
+        if "region" not in table or "market" in table:
+            return table
         pairs = self._warehouse.query(f"SELECT {Event.REGION}, {Rollup.MARKET} FROM REGIONS")
         markets = dict(zip(pairs[Event.REGION], pairs[Rollup.MARKET], strict=True))
-        return frame.assign(market=[markets.get(region, "unknown") for region in frame["region"]])
+        return table.assign(market=[markets.get(region, UNKNOWN_MARKET) for region in table["region"]])
 
     def _pairs(self, before: dt.date, start: dt.date, end: dt.date, where: Where) -> pd.DataFrame:
         question = MetricQuestion(metric=METRICS[0].name, start=before, end=end, where=where, grain="day")
