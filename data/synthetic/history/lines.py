@@ -1,7 +1,7 @@
 """Lines of the log: for some requests of the last days, one line of each service it passed, at its end."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,19 +47,21 @@ _OK, _UNAVAILABLE, _TIMEOUT = 200, 503, 504
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request for a slate."""
+    """One request for a slate; ``real`` when the recommender made it."""
 
     transaction: str
     slate: str
     region: str
     at: datetime
+    real: bool
 
 
-def write_lines(plan: Plan, requests: Iterable[Request], path: Path) -> int:
-    """Write the lines of requests by time and return how many there are."""
+def write_lines(plan: Plan, requests: Sequence[Request], path: Path) -> int:
+    """Write the lines of requests by time and return how many there are; those of real slates go before others."""
     path.parent.mkdir()
     rng = generator(plan.spec.seed, Draw.LOG)
-    lines = [line for request in requests for line in hops(plan, request, rng)]
+    chosen = sorted(requests, key=lambda request: not request.real)[:MOST_TRANSACTIONS]
+    lines = [line for request in chosen for line in hops(plan, request, rng)]
     lines.sort(key=lambda line: (line[LogLine.TS], line[LogLine.TRANSACTION]))
     path.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), encoding="utf-8")
     return len(lines)

@@ -163,7 +163,7 @@ def plan(spec: HistorySpec) -> Plan:
         farm=_days(days, 0.85, 0.865),
         memory_leak=Window(first=late + 0.30 * recent, stop=late + 0.62 * recent),
         provider_outage=Window(first=late + 0.70 * recent, stop=late + 0.70 * recent + 0.75),
-        latency=Window(first=days - 2 + 13 / 24, stop=days - 2 + 17 / 24),
+        latency=Window(first=days - 2 + 17 / 24, stop=days - 2 + 21 / 24),
     )
 
 

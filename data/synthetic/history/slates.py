@@ -1,5 +1,6 @@
 """Slates that a recommender really made, shown in a user's last visit, so that a drill-down ends at a replay."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +19,7 @@ FILM_IDS: Final = "film_ids"
 COLUMNS: Final = (Event.SLATE, Event.USER, MADE_AT, FILM_IDS, Event.INDEX_VERSION, Event.TRANSACTION)
 LAST_MINUTES: Final = 120
 SPREAD_MINUTES: Final = 97
-MINUTES_APART: Final = 3.0
-MINUTES_OF_A_VISIT: Final = 20.0
+POSITIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,51 +56,61 @@ NO_SLATES: Final = RealSlates(
 )
 
 
-def real_slates(frame: pd.DataFrame, plan: Plan, films: Repertoire, users: list[str]) -> RealSlates:
+def real_slates(
+    frame: pd.DataFrame, plan: Plan, films: Repertoire, users: Sequence[str], last_visit: Seconds
+) -> RealSlates:
     """Return slates of the recommender as those of the last visits.
 
-    A slate made inside the history is shown when it was made; one made later is shown in the last two hours of the
-    last day, since a history holds nothing of the time after it.
+    A slate made inside the history is shown when it was made; one made later in the user's last visit, since a history
+    holds nothing of the time after it.
 
     Args:
         frame: Columns `COLUMNS`; ``film_ids`` holds lists in the order of their ranks.
         plan: The plan.
         films: The films.
         users: Raw ids of the users by their row.
+        last_visit: When each user came last, in days since the start, NaN for those who did not.
 
     Raises:
-        SchemaError: When a column is missing.
+        SchemaError: When a column is missing or a slate is empty.
         UnknownError: When a film or user is not of this history.
     """
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing:
-        raise SchemaError(f"slates have no {', '.join(missing)}", f"must have {', '.join(COLUMNS)}")
-    if frame.empty:
+    shown, user = _checked(frame, films, users)
+    if not shown:
         return NO_SLATES
-    film = {name: row for row, name in enumerate(films.ids.to_pylist())}
-    who = {name: row for row, name in enumerate(users)}
-    shown = [[_row(film, one, "film") for one in names] for names in frame[FILM_IDS]]
-    wide = max(5, *(len(rows) for rows in shown))
-    user = np.array([_row(who, one, "user") for one in frame[Event.USER]], dtype=np.int64)
+    wide = max(POSITIONS, *(len(rows) for rows in shown))
     made = pd.to_datetime(frame[MADE_AT], utc=True)
-    since = (made - pd.Timestamp(plan.spec.start, tz="UTC")) / pd.Timedelta(days=1)
-    moment = since.to_numpy(np.float64)
-    nth = pd.Series(user).groupby(user).cumcount().to_numpy()
-    minutes = 1440 - LAST_MINUTES + user % SPREAD_MINUTES + np.minimum(nth * MINUTES_APART, MINUTES_OF_A_VISIT)
-    late = plan.spec.days - 1 + minutes / 1440
-    moment = np.where((moment >= 0) & (moment < plan.spec.days), moment, late)
+    moment = ((made - pd.Timestamp(plan.spec.start, tz="UTC")) / pd.Timedelta(days=1)).to_numpy(np.float64)
+    # Who never came comes once, in the last evening.
+    evening = plan.spec.days - (LAST_MINUTES - user % SPREAD_MINUTES) / 1440
+    last = np.where(np.isnan(last_visit[user]), evening, last_visit[user])
+    within = (moment >= 0) & (moment < plan.spec.days)
+    order = np.lexsort((moment, user, np.floor(np.where(within, moment, last))))
+    moment = np.where(within, moment, last)[order]
     day = np.floor(moment).astype(np.int64)
-    order = np.lexsort((moment, user, day))
     padded = np.array([rows + [-1] * (wide - len(rows)) for rows in shown], dtype=np.int32)
     return RealSlates(
-        day=day[order],
+        day=day,
         user=user[order],
-        second=np.round((moment - day) * 86_400, 3)[order],
+        second=np.round((moment - day) * 86_400, 6),
         films=padded[order],
         slate=tuple(frame[Event.SLATE].to_numpy()[order].tolist()),
         transaction=tuple(frame[Event.TRANSACTION].to_numpy()[order].tolist()),
         version=tuple(frame[Event.INDEX_VERSION].to_numpy()[order].tolist()),
     )
+
+
+def _checked(frame: pd.DataFrame, films: Repertoire, users: Sequence[str]) -> tuple[list[list[int]], Ints]:
+    """Return (rows of the films of each slate, row of its user)."""
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise SchemaError(f"slates have no {', '.join(missing)}", f"must have {', '.join(COLUMNS)}")
+    film = {name: row for row, name in enumerate(films.ids.to_pylist())}
+    who = {name: row for row, name in enumerate(users)}
+    shown = [[_row(film, one, "film") for one in names] for names in frame[FILM_IDS]]
+    if not all(shown):
+        raise SchemaError("a slate is empty", "must name a film", "leave it out")
+    return shown, np.array([_row(who, one, "user") for one in frame[Event.USER]], dtype=np.int64)
 
 
 def _row(rows: dict[str, int], name: str, what: str) -> int:

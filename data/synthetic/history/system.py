@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from data.synthetic.history.draws import Draw, Flags, Ints, Seconds, generator
 from data.synthetic.history.plan import RECENT_DAYS, Plan
-from data.synthetic.history.visits import DAY_ZERO, HOURS, SECONDS_A_DAY, WEEKDAYS, ZONES
+from data.synthetic.history.visits import DAY_ZERO, HOURS, HOURS_AHEAD, SECONDS_A_DAY, WEEKDAYS
 from data.synthetic.regions import REGION_CODES, REGIONS
 from workspace.columns import Sample
 
@@ -30,7 +30,7 @@ ERRORS: Final = 0.001
 
 LATENCY_SERVICE, LATENCY_REGION, LATENCY_MORE_S = "recommender", "DE", 0.95
 UPSTREAM: Final = ("gateway", "bff")
-TIMEOUTS: Final = 0.08
+TIMEOUTS: Final = 0.2
 LEAK_SERVICE, LEAK_REGION = "bff", "GB"
 MEMORY_LEVEL, MEMORY_FULL = 0.52, 0.985
 KILLED_FOR: Final = timedelta(minutes=15)
@@ -98,7 +98,7 @@ def _series(plan: Plan, moments: Moments, place: int, service: str) -> pa.Table:
     counters = {Sample.REQUESTS: requests, Sample.ERRORS: errors, Sample.LATENCY_SUM: latency}
     counters |= {name: buckets[:, column] for column, name in enumerate(Sample.BUCKETS)}
     gauges = {
-        Sample.CPU: np.clip(0.16 + 0.2 * load + 0.03 * rng.standard_normal(len(load)), 0.01, 1.0),
+        Sample.CPU: np.clip(0.14 + 0.11 * load + 0.02 * rng.standard_normal(len(load)), 0.01, 1.0),
         Sample.MEMORY: _memory(plan, moments, rng, service, region),
     }
     sessions = rng.poisson(platform * SESSIONS_A_USER * load)
@@ -121,12 +121,7 @@ def _series(plan: Plan, moments: Moments, place: int, service: str) -> pa.Table:
 
 def _season(plan: Plan, moments: Moments, region: str) -> Values:
     """Return the load by the hour of the region and the day of the week, mean about one."""
-    from datetime import UTC, datetime, time
-    from zoneinfo import ZoneInfo
-
-    noon = datetime.combine(plan.spec.end, time(12), tzinfo=UTC)
-    ahead = (noon.astimezone(ZoneInfo(ZONES[region])).utcoffset() or timedelta()).total_seconds() / 86_400
-    local = moments.day + ahead
+    local = moments.day + HOURS_AHEAD[region] / 24
     hour = (local % 1.0) * 24
     weekday = (plan.spec.start.weekday() + np.floor(local).astype(np.int64)) % 7
     hours = np.interp(hour, np.arange(25) + 0.5, [*HOURS, HOURS[0]], left=HOURS[0])

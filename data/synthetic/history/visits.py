@@ -1,14 +1,14 @@
 """Who comes on a day, when, and which films each request shows."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from data.synthetic.history.crowd import Crowd
+from data.synthetic.history.crowd import Crowd, Crowds
 from data.synthetic.history.draws import CELL, Draw, Flags, Floats, Rows, Seconds, generator, mixed, spread, unit
 from data.synthetic.history.plan import (
     ALLOCATED,
@@ -20,10 +20,9 @@ from data.synthetic.history.plan import (
     Plan,
 )
 from data.synthetic.history.repertoire import SLOTS, Repertoire
-from data.synthetic.history.slates import NO_SLATES, RealSlates
+from data.synthetic.history.slates import NO_SLATES, POSITIONS, RealSlates
 from data.synthetic.regions import REGION_CODES
 
-POSITIONS: Final = 5
 SECONDS_A_DAY: Final = 86_400
 DAY_ZERO: Final = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - only its number is used
 WEEKDAYS: Final = (0.90, 0.87, 0.89, 0.95, 1.10, 1.20, 1.09)
@@ -33,18 +32,9 @@ HOURS: Final = (
     0.78, 0.72, 0.62, 0.64, 0.78, 1.05, 1.55, 2.10, 2.55, 2.45, 1.75, 0.95,
 )  # fmt: skip
 """Visits by hour of the region's own clock."""
-ZONES: Final = {
-    "US": "America/New_York",
-    "CA": "America/Toronto",
-    "GB": "Europe/London",
-    "FR": "Europe/Paris",
-    "DE": "Europe/Berlin",
-    "ES": "Europe/Madrid",
-    "NL": "Europe/Amsterdam",
-    "KZ": "Asia/Almaty",
-    "UZ": "Asia/Tashkent",
-    "KG": "Asia/Bishkek",
-}
+HOURS_AHEAD: Final = {"US": -5, "CA": -5, "GB": 0, "FR": 1, "DE": 1, "ES": 1, "NL": 1, "KZ": 5, "UZ": 5, "KG": 6}
+"""Clock of each region against UTC, in the order of REGIONS: standard time all year, so that no table of zones and
+summer times on a machine changes a row."""
 QUANTILES: Final = 960
 MORE_SLATES: Final = 0.62
 """Probability that a request is the last of its visit."""
@@ -53,6 +43,7 @@ BOT_VISITS, BOT_SLATES, BOT_GAP_S = 3.0, 30, 2.0
 FARM_VISITS: Final = 4.0
 FAVOURITE_SHARE: Final = 0.55
 TRIES: Final = 12
+LOOKED_BACK_DAYS: Final = 56
 SALTS: Final = {"variant": 11, "allocated": 12, "lost": 13}
 
 
@@ -116,7 +107,7 @@ def draw_visits(plan: Plan, crowd: Crowd, cell: int, day: int, arm: Arms, real: 
     rate = np.where(crowd.farm, rate + FARM_VISITS * plan.farm.has(day), rate)
     rate[(crowd.joined > date.toordinal() - DAY_ZERO) | arm.lost] = 0
     user, _ = spread(rng.poisson(rate))
-    start = _starts(rng, date.toordinal(), crowd.region[user])
+    start = _starts(rng, crowd.region[user])
     slates = np.where(crowd.bot[user], BOT_SLATES, rng.geometric(MORE_SLATES, len(user)))
     visit, nth = spread(slates)
     visits = Visits(user=user, start_s=start, visit=visit, nth=nth, real=np.full(len(visit), -1, dtype=np.int32))
@@ -127,31 +118,42 @@ def _visits_a_day(plan: Plan) -> float:
     return plan.spec.events_per_user_week / 7 / EVENTS_A_SLATE * MORE_SLATES
 
 
-def _starts(rng: np.random.Generator, ordinal: int, region: npt.NDArray[np.int8]) -> Seconds:
+def _starts(rng: np.random.Generator, region: npt.NDArray[np.int8]) -> Seconds:
     """Return seconds of the UTC day by the region's own evening."""
-    table = _clock(ordinal)
+    table = _clocks()
     place = rng.random(len(region)) * QUANTILES
     low = place.astype(np.int64)
     below, above = table[region, low], table[region, low + 1]
     return below + (above - below) * (place - low)
 
 
-_CLOCKS: dict[int, Seconds] = {}
+def last_visits(plan: Plan, crowds: Crowds) -> Seconds:
+    """Return when each user came last, in days since the start; NaN for who did not come in the last weeks.
+
+    The draws of a day are the same whenever they are made, so that looking ahead changes nothing.
+    """
+    users = plan.spec.users
+    found = np.full(users, np.nan)
+    for cell in range(-(-users // CELL)):
+        crowd = crowds.cell(cell)
+        mine = found[cell * CELL : cell * CELL + len(crowd)]
+        for day in range(plan.spec.days - 1, max(-1, plan.spec.days - 1 - LOOKED_BACK_DAYS), -1):
+            visits = draw_visits(plan, crowd, cell, day, arms(plan, crowd, day))
+            last = np.full(len(crowd), np.nan)
+            np.fmax.at(last, visits.user, day + visits.start_s / SECONDS_A_DAY)
+            np.copyto(mine, last, where=np.isnan(mine))
+    return found
 
 
-def _clock(ordinal: int) -> Seconds:
+@cache
+def _clocks() -> Seconds:
     """Return quantiles of the start of a visit in seconds of the UTC day, shape (n_regions, QUANTILES + 1)."""
-    if ordinal not in _CLOCKS:
-        noon = datetime.combine(datetime.fromordinal(ordinal), datetime.min.time(), tzinfo=UTC) + timedelta(hours=12)
-        rows = []
-        for code in REGION_CODES:
-            ahead = noon.astimezone(ZoneInfo(ZONES[code])).utcoffset() or timedelta()
-            minutes = np.roll(np.repeat(HOURS, 60), -round(ahead.total_seconds() / 60))
-            cumulated = np.concatenate([[0.0], np.cumsum(minutes)]) / np.sum(minutes)
-            rows.append(np.interp(np.arange(QUANTILES + 1) / QUANTILES, cumulated, np.arange(1441) * 60.0))
-        _CLOCKS.clear()
-        _CLOCKS[ordinal] = np.array(rows)
-    return _CLOCKS[ordinal]
+    rows = []
+    for ahead in HOURS_AHEAD.values():
+        weights = np.roll(np.repeat(HOURS, 60), -60 * ahead)
+        cumulated = np.concatenate([[0.0], np.cumsum(weights)]) / np.sum(weights)
+        rows.append(np.interp(np.arange(QUANTILES + 1) / QUANTILES, cumulated, np.arange(1441) * 60.0))
+    return np.array(rows)
 
 
 def _with_real(visits: Visits, real: RealSlates, cell: int, day: int) -> Visits:

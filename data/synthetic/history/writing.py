@@ -29,7 +29,7 @@ from data.synthetic.history.sheets import DICTIONARIES, Sheets, Slates
 from data.synthetic.history.slates import NO_SLATES, RealSlates, real_slates
 from data.synthetic.history.spec import HistorySpec
 from data.synthetic.history.system import write_samples
-from data.synthetic.history.visits import Screen, Visits, arms, draw_visits
+from data.synthetic.history.visits import Screen, Visits, arms, draw_visits, last_visits
 from data.synthetic.regions import REGION_CODES
 from data.synthetic.world import World
 from workspace.checks import check_scalar
@@ -171,15 +171,13 @@ class Maker:
         return wide
 
     def _requests(self, made: tuple[Slates, Visits], unit: Unit, cell: int) -> list[Request]:
-        """Return some requests for the log: those of real slates first, then evenly over the rest."""
+        """Return some requests for the log: those of real slates, and evenly some of the rest."""
         slates, visits = made
-        if not unit.logged:
-            return []
+        shown = visits.real >= 0
+        others = np.flatnonzero(~shown)
         wanted = -(-unit.logged // len(unit.cells))
-        order = np.argsort(visits.real < 0, kind="stable")
-        real = int((visits.real >= 0).sum())
-        rest = order[real:]
-        rest = rest[:: max(1, -(-len(rest) // max(1, wanted - real)))] if wanted > real else rest[:0]
+        step = max(1, -(-len(others) // wanted)) if wanted else len(others) + 1
+        chosen = np.concatenate([np.flatnonzero(shown), others[step // 2 :: step]])
         crowd = self._crowds.cell(cell)
         midnight = datetime.combine(self._recipe.plan.date(unit.day), datetime.min.time(), tzinfo=UTC)
         return [
@@ -188,8 +186,9 @@ class Maker:
                 slate=slates.slate[row].as_py(),
                 region=REGION_CODES[crowd.region[slates.user[row]]],
                 at=midnight + timedelta(microseconds=int(slates.micros[row])),
+                real=bool(shown[row]),
             )
-            for row in np.concatenate([order[:real], rest]).tolist()
+            for row in chosen.tolist()
         ]
 
 
@@ -239,7 +238,7 @@ def write_history(
         events_s = time.perf_counter() - began
         told(SYSTEM, 0, 0)
         samples = write_samples(recipe.plan, temporary / SYSTEM)
-        requests = [request for one in made for request in one.requests][:MOST_TRANSACTIONS]
+        requests = [request for one in made for request in one.requests]
         lines = write_lines(recipe.plan, requests, temporary / LOGS / LINES_FILE)
         truth = manifest(recipe.plan, recipe.films, physical=physical, world=world is not None)
         write_json(temporary / TRUTH_FILE, truth)
@@ -272,7 +271,8 @@ def _recipe(
     if world is not None:
         members = members_of(world, films, spec.seed, physical=physical)
         if slates is not None:
-            real = real_slates(slates, made, films, list(members.ids))
+            crowds = Crowds(spec, films, members, physical=physical)
+            real = real_slates(slates, made, films, members.ids, last_visits(made, crowds))
     return Recipe(plan=made, films=films, members=members, real=real, physical=physical, folder=folder)
 
 
