@@ -107,7 +107,7 @@ def query(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         answer(document, system_rendering.series, as_json=as_json)
 
 
-def logs(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+def logs(
     transaction: Annotated[
         str | None, typer.Option("--transaction", metavar="ID", help="One request, with its way through the services.")
     ] = None,

@@ -29,8 +29,8 @@ EVERY: Final = "all"
 """Stands for a service or region over which an answer was taken together."""
 DIMENSIONS: Final = (Sample.SERVICE, Sample.REGION)
 LEAST_STEP: Final = dt.timedelta(seconds=15)
-LEAST_WINDOW: Final = dt.timedelta(minutes=5)
-"""A rate needs two samples; a window this wide holds them at any usual interval of scraping."""
+LEAST_WINDOW: Final = dt.timedelta(minutes=10)
+"""A rate needs two samples; a window this wide holds them when there is one every five minutes."""
 MOST_POINTS: Final = 20_000
 LATENCY_LIMIT_S: Final = 1.0
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -141,7 +141,8 @@ class SeriesStore:
                     f"SELECT DISTINCT {week} FROM read_parquet($files) ORDER BY 1",  # noqa: S608 - no outside text
                     {"files": names},
                 ).fetchall()
-                read = f"SELECT * FROM read_parquet($files) WHERE {week} = $week"  # noqa: S608 - no outside text
+                naive = f"REPLACE (make_timestamp(epoch_us({Sample.TS})) AS {Sample.TS})"
+                read = f"SELECT * {naive} FROM read_parquet($files) WHERE {week} = $week"  # noqa: S608 - no outside text
                 return sum(
                     self.append(connection.execute(read, {"files": names, "week": number}).df()) for (number,) in weeks
                 )
@@ -262,7 +263,11 @@ def checked(frame: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in Sample.ALL if name not in frame.columns]
     if missing:
         raise SchemaError(f"the samples lack {', '.join(missing)}", f"must have {', '.join(Sample.ALL)}")
-    ts = pd.to_datetime(frame[Sample.TS], utc=True, errors="coerce").dt.tz_localize(None).dt.as_unit("us")
+    ts = (
+        pd.to_datetime(frame[Sample.TS], utc=True, errors="coerce", format="ISO8601")
+        .dt.tz_localize(None)
+        .dt.as_unit("us")
+    )
     out: dict[str, Any] = {Sample.TS: ts}
     for name in (Sample.SERVICE, Sample.REGION):
         out[name] = frame[name].astype("str")
