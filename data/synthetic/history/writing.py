@@ -176,8 +176,8 @@ class Maker:
         shown = visits.real >= 0
         others = np.flatnonzero(~shown)
         wanted = -(-unit.logged // len(unit.cells))
-        step = max(1, -(-len(others) // wanted)) if wanted else len(others) + 1
-        chosen = np.concatenate([np.flatnonzero(shown), others[step // 2 :: step]])
+        step = max(1, -(-len(others) // max(1, wanted)))
+        chosen = np.concatenate([np.flatnonzero(shown), others[step // 2 :: step][:wanted]])
         crowd = self._crowds.cell(cell)
         midnight = datetime.combine(self._recipe.plan.date(unit.day), datetime.min.time(), tzinfo=UTC)
         return [
