@@ -9,14 +9,22 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PI
 SOURCES := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run test check ui bench format browser clean
+.PHONY: run run-prometheus test test-snowflake check ui bench format browser prometheus clean
 
 run: $(VENV)/.installed
 	@$(BIN)/recommendr init
 	@exec $(BIN)/recommendr dashboard
 
-test: $(VENV)/.installed-test browser
+# The stored samples in a Prometheus on 127.0.0.1:9090, by hand; needs prometheus and promtool on the path.
+run-prometheus: $(VENV)/.installed
+	@exec $(BIN)/python -m telemetry.system
+
+test: $(VENV)/.installed-test browser prometheus
 	@$(BIN)/python -m pytest --cov
+
+# Needs a live account: a connection of Snowflake's connections.toml, named by SNOWFLAKE_CONNECTION.
+test-snowflake: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest tests/telemetry/test_snowflake_live.py
 
 ui: $(VENV)/.installed-test browser
 	@$(BIN)/python -m pytest tests/ui
@@ -36,16 +44,23 @@ bench: $(VENV)/.installed-bench
 		echo "== $$script"; $(BIN)/python -m "benchmarks.$$(basename $$script .py)"; \
 	done
 
-# A missing browser is no failure: the browser tests skip and say why.
-browser:
-	@if command -v chromium >/dev/null; then \
+# A missing program of Debian's is no failure: the tests that need it skip and say why.
+define debian
+	@if command -v $(1) >/dev/null; then \
 		:; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
-			>/dev/null || echo "chromium could not be installed: browser tests skip"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); } \
+			>/dev/null || echo "$(1) could not be installed: tests that need it skip"; \
 	else \
-		echo "chromium is missing, and without root and apt-get it can't be installed: browser tests skip"; \
+		echo "$(1) is missing, and without root and apt-get it can't be installed: tests that need it skip"; \
 	fi
+endef
+
+browser:
+	$(call debian,chromium)
+
+prometheus:
+	$(call debian,prometheus)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -9,8 +9,11 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
+from dashboard import measuring
 from dashboard.return_link import ReturnLink
+from telemetry.system.exposition import METRICS_PATH, Measured
 
 _LEAST_BYTES = 1_000
 _LEVEL = 5  # half the CPU of the default 9 for 2 % more bytes
@@ -26,6 +29,13 @@ def report(problem: Exception) -> bool:
 app = st.App(
     Path(__file__).with_name("console.py"),
     # Streamlit leaves its static files uncompressed; the charts alone are 4.7 MB plain and 1.4 MB packed.
-    middleware=[Middleware(GZipMiddleware, minimum_size=_LEAST_BYTES, compresslevel=_LEVEL), Middleware(ReturnLink)],
+    middleware=[
+        Middleware(Measured, exposition=measuring.exposition),
+        Middleware(measuring.SessionCounter, sessions=measuring.sessions),
+        Middleware(GZipMiddleware, minimum_size=_LEAST_BYTES, compresslevel=_LEVEL),
+        Middleware(ReturnLink),
+    ],
+    routes=[Route(METRICS_PATH, measuring.metrics)],
+    lifespan=measuring.measuring,
     on_script_error=report,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import streamlit as st
 
@@ -49,6 +49,11 @@ def text(value: object) -> str:
         '<bdi>&lt;b&gt;Up&lt;/b&gt;</bdi>'
     """
     return f"<bdi>{html.escape(plain(value))}</bdi>"
+
+
+def code(value: object) -> str:
+    """Return a sentence as HTML in which what stands between back quotes is set as code."""
+    return _CODE.sub(r"<code>\1</code>", text(value))
 
 
 def literal(value: object) -> str:
@@ -99,7 +104,7 @@ def banner(title: str, body: str = "", *, tone: Tone = "info", command: str = ""
     role = "alert" if tone == "bad" else "status"
     parts = [f"<strong>{text(title)}</strong>"]
     if body:
-        parts.append("<p>" + _CODE.sub(r"<code>\1</code>", text(body)) + "</p>")
+        parts.append(f"<p>{code(body)}</p>")
     if command:
         parts.append(f'<code class="rr-command">{text(command)}</code>')
     show(f'<div class="rr-banner {tone}" role="{role}">{"".join(parts)}</div>')
@@ -204,6 +209,53 @@ def funnel(steps: "Iterable[FunnelStep]") -> None:
         '<th scope="col" class="rr-wide">Share left</th><th scope="col">Rule</th>'
     )
     _table(f"<tr>{head}</tr>", rows, "Films left after each rule, in the order the rules are applied")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One stretch within a whole.
+
+    Args:
+        label: What it is.
+        depth: Inside how many others it lies.
+        start_pct: Where it begins, in per cent of the whole.
+        length_pct: How long it is, likewise.
+        told: Its length, as text.
+        own: What of it is its own, as text.
+        remark: Anything else.
+        failed: Whether it went wrong.
+    """
+
+    label: str
+    depth: int
+    start_pct: float
+    length_pct: float
+    told: str
+    own: str
+    remark: str
+    failed: bool
+
+
+def spans(shown: Sequence[Span], *, caption: str) -> None:
+    """Draw stretches below each other, each where it lies within the whole."""
+    rows = "".join(_span(one) for one in shown)
+    head = (
+        '<th scope="col">Service</th><th scope="col" class="n">Took, ms</th><th scope="col" class="n">Itself, ms</th>'
+        '<th scope="col" class="rr-wide">When</th><th scope="col">Status</th>'
+    )
+    _table(f"<tr>{head}</tr>", rows, caption)
+
+
+def _span(one: Span) -> str:
+    start = min(max(one.start_pct, 0.0), 100.0)
+    length = min(max(one.length_pct, 0.0), 100.0 - start)
+    indent = f"padding-left:{one.depth * 1.1:.1f}em"
+    return (
+        f'<tr><th scope="row"><span class="rr-hop" style="{indent}">{text(one.label)}</span></th>'
+        f'<td class="n">{text(one.told)}</td><td class="n">{text(one.own)}</td>'
+        f'<td class="rr-wide"><div class="rr-track"><div class="rr-bar {"loss" if one.failed else "gain"}" '
+        f'style="left:{start:.2f}%;width:{length:.2f}%"></div></div></td><td>{text(one.remark)}</td></tr>'
+    )
 
 
 def _removed(number: int) -> str:
@@ -330,7 +382,7 @@ def _sparkline(course: Sequence[float | None]) -> str:
     """Return a line without axes; the figure and the change beside it say what it shows."""
     known = [value for value in course if value is not None]
     if len(known) < 2:  # noqa: PLR2004 - a line needs two points
-        return '<svg class="rr-spark" viewBox="0 0 100 24" aria-hidden="true"></svg>'
+        return ""
     low, high = min(known), max(known)
     height = (high - low) or 1.0
     pieces: list[list[str]] = [[]]
@@ -338,10 +390,16 @@ def _sparkline(course: Sequence[float | None]) -> str:
         if value is None:  # a day without a figure is a gap, never a zero
             pieces.append([])
         else:
-            x, y = 100 * at / (len(course) - 1), 22 - 20 * (value - low) / height
-            pieces[-1].append(f"{x:.1f},{y:.1f}")
-    lines = "".join(f'<polyline points="{" ".join(piece)}"/>' for piece in pieces if piece)
-    return f'<svg class="rr-spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">{lines}</svg>'
+            pieces[-1].append(f"{100 * at / (len(course) - 1):.1f},{22 - 20 * (value - low) / height:.1f}")
+    lines = "".join(
+        f"<polyline points='{' '.join(piece)}' vector-effect='non-scaling-stroke'/>" for piece in pieces if piece
+    )
+    drawing = (
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 100 24' preserveAspectRatio='none' fill='none' "
+        f"stroke='#000' stroke-width='1.6'>{lines}</svg>"
+    )
+    # As a mask, since Streamlit takes drawings out of HTML; so the line has the colour of the mode.
+    return f'<div class="rr-spark" style="--course:url(data:image/svg+xml,{quote(drawing)})"></div>'
 
 
 def last_good(kept: "Kept[Any]") -> None:

@@ -26,12 +26,18 @@ def pages() -> dict[str, list[st.Page]]:
         st.switch_page(first, query_params=st.query_params.to_dict())
 
     return {
-        "": [
+        "Recommender": [
             st.Page(landing, title="RecommendR Console", url_path="start", default=True, visibility="hidden"),
             first,
             page("film", "Film", EVERYONE),
             page("catalogue", "Catalogue", EVERYONE),
-        ]
+        ],
+        "Telemetry": [
+            page("telemetry", "User telemetry", EVERYONE),
+            page("system", "System telemetry", EVERYONE),
+            page("trace", "Trace", ("ml", "admin")),
+            page("ingestion", "Ingestion health", EVERYONE),
+        ],
     }
 
 

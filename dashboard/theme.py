@@ -202,8 +202,8 @@ td.rr-wide, th.rr-wide {width:45%}
 .rr-figure {font-size:1.6rem; font-weight:600; line-height:1.15; font-variant-numeric:tabular-nums}
 .rr-tile .rr-pill {align-self:flex-start; white-space:normal}
 .rr-pill.info {background:var(--rr-info-tint); color:var(--rr-link)}
-.rr-spark {width:100%; height:1.9rem; margin:.25rem 0 .35rem}
-.rr-spark polyline {fill:none; stroke:var(--rr-gain-mark); stroke-width:1.6; vector-effect:non-scaling-stroke}
+.rr-spark {width:100%; height:1.9rem; margin:.25rem 0 .35rem; background:var(--rr-gain-mark);
+  mask:var(--course) center/100% 100% no-repeat}
 .rr-hop {font-family:"Source Code",ui-monospace,monospace; font-size:.9em}
 .rr-pill {border-radius:99px; padding:.1rem .6rem; font-size:.8rem; font-weight:600; white-space:nowrap}
 .rr-pill.good {background:var(--rr-good-tint); color:var(--rr-good)}

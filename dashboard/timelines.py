@@ -28,14 +28,14 @@ class Line:
     Args:
         name: What it is called.
         moments: Where it is known, oldest first.
-        values: What it is there; NaN leaves a gap.
+        heights: What it is there; NaN leaves a gap.
         low: Lower ends of its interval.
         high: Upper ends.
     """
 
     name: str
     moments: Sequence[Any]
-    values: Sequence[float]
+    heights: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
 
@@ -77,7 +77,7 @@ def course(
             _band(chart, line, colour)
         chart.add_trace(
             go.Scatter(
-                x=list(line.moments), y=list(line.values), name=markup_free(line.name), mode="lines+markers",
+                x=list(line.moments), y=list(line.heights), name=markup_free(line.name), mode="lines+markers",
                 line={"color": colour, "width": 2, "dash": _DASHES[(at // len(CATEGORICAL[mode])) % len(_DASHES)]},
                 marker={"size": 4}, connectgaps=False, legendgroup=str(at),
                 hovertemplate=f"%{{y:{tick}}}<extra>%{{fullData.name}}</extra>",
@@ -126,7 +126,7 @@ def scatter(points: pd.DataFrame, *, x: str, y: str, titles: tuple[str, str], ti
 
 def _band(chart: go.Figure, line: Line, colour: str) -> None:
     # A band is broken where its line is: Plotly would fill straight across a gap.
-    known = pd.DataFrame({"x": list(line.moments), "low": line.low, "high": line.high, "value": line.values})
+    known = pd.DataFrame({"x": list(line.moments), "low": line.low, "high": line.high, "value": line.heights})
     groups = known["value"].isna().cumsum()[known["value"].notna()]
     for _, piece in known.loc[groups.index].groupby(groups):
         chart.add_trace(
@@ -155,7 +155,7 @@ def _lay_out(chart: go.Figure, title: str, tick: str, mode: Mode) -> None:
 def _said(lines: Sequence[Line], title: str, marks: Sequence[Mark]) -> str:
     parts = []
     for line in lines[:3]:
-        values = [value for value in line.values if pd.notna(value)]
+        values = [value for value in line.heights if pd.notna(value)]
         if values:
             parts.append(f"{plain(line.name)} from {values[0]:.4g} to {values[-1]:.4g}")
     more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""  # noqa: PLR2004 - three are said in full

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from workspace.columns import Film
+from workspace.columns import Film, Rollup
 
 BLOCKS: Final = {
     "text": "Story and tone",
@@ -67,6 +67,26 @@ FIELDS: Final = {
     Film.PROVIDER: "Main provider",
     Film.UPDATED_AT: "Updated",
 }
+DIMENSIONS: Final = {
+    "region": "Region",
+    "market": "Market",
+    "device": "Device",
+    "experiment": "Experiment",
+    "variant": "Variant",
+    "index_version": "Index version",
+}
+MEASURES: Final = {
+    Rollup.IMPRESSIONS: "Films shown",
+    Rollup.CLICKS: "Clicks",
+    Rollup.FOCUS_S: "Seconds of focus",
+    Rollup.THUMBS_DOWN: "Thumbs down",
+    Rollup.REFRESHES: "Refreshes",
+    Rollup.SLATES: "Slates",
+    Rollup.SURVEYS: "Answers",
+    Rollup.SURVEY_SCORE: "Sum of scores",
+    Rollup.SESSIONS: "Sessions",
+    Rollup.USERS: "Days of activity",
+}
 VERDICTS: Final = {
     "unknown": "Not in the catalogue",
     "rule": "Stopped by a rule",
@@ -116,3 +136,18 @@ def count(number: int, singular: str, plural: str = "") -> str:
         ('1 film', '1,200 films')
     """
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def dimension(name: str) -> str:
+    """Return a dimension of telemetry in words.
+
+    Example:
+        >>> dimension("index_version")
+        'Index version'
+    """
+    return DIMENSIONS.get(name, name.replace("_", " ").capitalize())
+
+
+def measure(name: str) -> str:
+    """Return what a column of the rollups counts, in words."""
+    return MEASURES.get(name, name.replace("_", " ").capitalize())

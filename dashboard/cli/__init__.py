@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from dashboard.cli import evaluation, index, recommendation, workspaces
+from dashboard.cli import (
+    daily,
+    evaluation,
+    index,
+    recommendation,
+    synthetic,
+    system,
+    telemetry_ingest,
+    telemetry_query,
+    workspaces,
+)
 from dashboard.cli.group import ErrorGroup
 
 app = typer.Typer(
@@ -41,3 +51,19 @@ workspaces.register(app)
 recommendation.register(app)
 evaluation.register(app)
 app.add_typer(index.app, name="index")
+telemetry = typer.Typer(help="Take events in, roll them up, ask them, check them.")
+
+
+@telemetry.callback(invoke_without_command=True)
+def telemetry_root(context: typer.Context) -> None:
+    """Take events in, roll them up, ask them, check them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+telemetry_ingest.register(telemetry)
+telemetry_query.register(telemetry)
+app.add_typer(telemetry, name="telemetry")
+system.register(app)
+app.add_typer(synthetic.app, name="synth")
+daily.register(app)

@@ -4,13 +4,14 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from dashboard.cli.output import print_error
+from dashboard.cli.session import running
 from workspace.errors import InputError, RecommendrError
 
 PROGRAM: Final = "recommendr"
@@ -52,6 +53,7 @@ class ErrorGroup(TyperGroup):
         debug = DEBUG in given
         # Anything may fail, anywhere in the line --debug was put: it belongs to no command.
         given = [argument for argument in given if argument != DEBUG]
+        running.set(self._words(given))
         try:
             result = super().main(given, program, complete_var, False, windows_expand_args, **extra)
             code = result if isinstance(result, int) else 0
@@ -70,6 +72,18 @@ class ErrorGroup(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+    def _words(self, given: Sequence[str]) -> str:
+        """Return the words that name the command, without options and arguments."""
+        words: list[str] = []
+        commands: Mapping[str, Any] = self.commands
+        for argument in given:
+            if argument in commands:
+                words.append(argument)
+                commands = getattr(commands[argument], "commands", {})
+            elif words and not argument.startswith("-"):
+                break
+        return " ".join(words)
 
 
 def _named(error: Exception, program: str) -> RecommendrError:

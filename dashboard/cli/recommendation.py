@@ -36,6 +36,7 @@ def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     """Recommend films to a user, and log the slate so that it can be replayed."""
     from dashboard.cli import rendering
     from recommender.rules import Filters
+    from workspace import logs
 
     filters = Filters(
         exclude_genres=tuple(exclude_genre or ()),
@@ -46,7 +47,8 @@ def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     )
     day = parse_day(on)
     with open_recommender(home) as recommender:
-        slate = recommender.recommend(user, k=k, filters=filters, region=region, on=day, version=index, seed=seed)
+        with logs.hop("cli"):
+            slate = recommender.recommend(user, k=k, filters=filters, region=region, on=day, version=index, seed=seed)
         if slate.funnel[0].remaining == 0:
             what = f"index {slate.index_version} and catalogue {slate.snapshot_id} have no film in common"
             raise StateError(what, hint="run `recommendr index build`")

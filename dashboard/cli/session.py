@@ -2,19 +2,26 @@
 
 import datetime as dt
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import typer
 
 from workspace.errors import InvalidValueError, StateError
 
 if TYPE_CHECKING:
     from recommender.engine import Recommender
+    from workspace.paths import Paths
     from workspace.settings import Settings
 
 
 ACTOR: Final = "cli"
+running: Final[ContextVar[str]] = ContextVar("recommendr_command", default="")
+"""Words of the command that runs, without its arguments."""
 
 
 @contextmanager
@@ -45,9 +52,29 @@ def workspace(home: Path | None, *, create: bool = False) -> Iterator["Settings"
     # The encoder's own bars would cross ours.
     os.environ.setdefault("TQDM_DISABLE", "1")
     paths = Paths(settings.home).ensure()
-    logs.configure(paths, settings.log_level)
-    with logs.transaction():
+    logs.configure(paths, settings.log_level, service=ACTOR)
+    with logs.transaction(), _recorded(paths):
         yield settings
+
+
+@contextmanager
+def _recorded(paths: "Paths") -> Iterator[None]:
+    """Leave the command's duration and outcome behind for Prometheus; a run that can't is a run all the same."""
+    from telemetry.textfile import record_run
+    from workspace.errors import RecommendrError
+
+    start, code = time.perf_counter(), 0
+    try:
+        yield
+    except typer.Exit as ended:
+        code = ended.exit_code
+        raise
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, RecommendrError) else 1
+        raise
+    finally:
+        with suppress(RecommendrError, OSError):
+            record_run(paths, running.get(), time.perf_counter() - start, code)
 
 
 @contextmanager

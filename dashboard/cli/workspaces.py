@@ -29,11 +29,14 @@ def init(
     films: Annotated[int | None, typer.Option("--films", metavar="N", help="Films of the synthetic world.")] = None,
     users: Annotated[int | None, typer.Option("--users", metavar="N", help="Users of the synthetic world.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="S", help="Seed of the synthetic world.")] = None,
+    weeks: Annotated[
+        int, typer.Option("--weeks", metavar="W", min=0, max=260, help="Weeks of synthetic telemetry; 0 for none.")
+    ] = 26,
     force: Annotated[bool, typer.Option("--force", help="Build again even when the workspace is ready.")] = False,
     home: options.Home = None,
     as_json: options.Json = False,
 ) -> None:
-    """Make a workspace ready: synthetic world, two provider feeds, catalogue, features and index.
+    """Make a workspace ready: synthetic world, two provider feeds, catalogue, features, index and telemetry.
 
     A ready workspace is left as it is; one that was interrupted is finished.
     """
@@ -46,7 +49,12 @@ def init(
             provision = provision_synthetic(
                 settings, films=films, users=users, seed=seed, force=force, progress=progress, actor=ACTOR
             )
-        answer(provision.to_dict(), rendering.facts, as_json=as_json)
+            document = provision.to_dict() | {"events": 0}
+            if weeks:
+                from dashboard.history import provision_history
+
+                document["events"] = provision_history(settings, weeks=weeks, progress=progress).events
+        answer(document, rendering.facts, as_json=as_json)
         if not as_json:
             note("Next: recommendr dashboard")
 

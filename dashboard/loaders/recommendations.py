@@ -15,6 +15,7 @@ from recommender.answers import Explanation, Replay, Sensitivity, WhatIf, WhyNot
 from recommender.index import current_version, list_versions
 from recommender.rules import Filters
 from recommender.slates import Slate, SlateItem
+from workspace import logs
 from workspace.columns import Film, User
 from workspace.errors import RecommendrError
 
@@ -126,9 +127,10 @@ def user_matches(prefix: str) -> list[str]:
 
 def make_slate(asked: Asked) -> Slate:
     """Recommend, and log it: from now on these films were shown."""
-    return engine().recommend(
-        asked.user_id, k=K, filters=asked.filters, region=asked.region, on=asked.on, version=asked.version
-    )
+    with logs.transaction(), logs.hop("console"):
+        return engine().recommend(
+            asked.user_id, k=K, filters=asked.filters, region=asked.region, on=asked.on, version=asked.version
+        )
 
 
 def slate(slate_id: str) -> Slate:
