@@ -40,8 +40,9 @@ class Questioner:
         self.shown: Final = shown_url(url)
         self._timeout_s = timeout_s
         self._session = _BoundedSession(time.monotonic() + timeout_s)
-        # Its own retries know no deadline: ours do.
-        self._prometheus = PrometheusConnect(url.rstrip("/"), session=self._session, retry=Retry(0), timeout=timeout_s)
+        # Its own retries know no deadline: ours do. A read given up shall say so, not that retries were used up.
+        once = Retry(0, read=False)
+        self._prometheus = PrometheusConnect(url.rstrip("/"), session=self._session, retry=once, timeout=timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -76,18 +77,18 @@ class Questioner:
                 if attempt == _ATTEMPTS or isinstance(error, requests.Timeout) or self._session.left_s() <= _PAUSE_S:
                     self._refuse(error)
                 time.sleep(_PAUSE_S)
+            except (requests.JSONDecodeError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                self._refuse(_NonsenseError("answered what is no result of a query"), error)
             except (requests.RequestException, HTTPError, _NonsenseError) as error:
                 self._refuse(error)
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-                self._refuse(_NonsenseError("answered what is no result of a query"), error)
         raise AssertionError("unreachable")  # pragma: no cover - every attempt returns or raises
 
     def _send(self, kind: str, query: str, params: dict[str, Any]) -> object:
         if kind == "query":
             return self._prometheus.custom_query(query, params=params)
-        start, end = (datetime.fromtimestamp(params.pop(name), UTC) for name in ("start", "end"))
-        step = str(params.pop("step"))
-        return self._prometheus.custom_query_range(query, start, end, step, params=params)
+        start, end = (datetime.fromtimestamp(params[name], UTC) for name in ("start", "end"))
+        more = {"timeout": params["timeout"]}
+        return self._prometheus.custom_query_range(query, start, end, str(params["step"]), params=more)
 
     def _refuse(self, error: Exception, cause: Exception | None = None) -> NoReturn:
         if isinstance(error, requests.Timeout):

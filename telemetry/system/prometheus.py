@@ -1,6 +1,7 @@
 """The questions answered by a Prometheus: each becomes one query, each answer a frame of our own making."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from workspace.errors import UnreachableError
 
 CHUNK_POINTS: Final = 10_000
 """Prometheus refuses more than 11,000 points a series."""
+_MINUTE_S: Final = 60
+_LOOKS: Final = 2_000
 _GAUGES: Final = {
     Kind.CPU: ("avg", names.CPU),
     Kind.MEMORY: ("avg", names.MEMORY),
@@ -70,37 +73,44 @@ class PrometheusSystemMetrics(Questions):
         return answer_frame(question, [Series(*label, found) for label, found in values.items()])
 
     def known(self, start: dt.datetime, end: dt.datetime) -> Known:
-        """Say which services and regions have samples, and from when to when.
+        """Say which services and regions have samples, and from when to when (to the minute).
 
         Raises:
             UnreachableError: As `answer`.
         """
-        span = f"[{max(1, round((end - start).total_seconds()))}s]"
+        length_s = max(1, math.ceil((end - start).total_seconds()))
         labels = f"{names.SERVICE}, {names.REGION}"
-        at = end.timestamp()
+        query = f"group by ({labels}) (last_over_time({names.UP}[{length_s}s]))"
         with Questioner(self._url, self._timeout_s) as questioner:
-            series = questioner.instant(f"group by ({labels}) (last_over_time({names.UP}{span}))", at)
-            if not series:
+            found = [_label(one, (names.SERVICE, names.REGION)) for one in questioner.instant(query, end.timestamp())]
+            if not found:
                 return Known()
-            found = [_label(one, (names.SERVICE, names.REGION)) for one in series]
-            moments = {}
-            for name, pick in (("first", "min"), ("last", "max")):
-                # An instant for each step of a minute: the exact time of a sample costs a scan of them all.
-                step = max(60, round((end - start).total_seconds()) // CHUNK_POINTS)
-                stamps = f"{pick}({pick}_over_time(timestamp({names.UP}){span[:-1]}:{step}s]))"
-                moments[name] = self._moment(questioner.instant(stamps, at))
-        return Known.of([service for service, _ in found], [region for _, region in found], **moments)
+            first, last = (self._extreme(questioner, pick, end.timestamp(), length_s) for pick in ("min", "max"))
+        return Known.of([service for service, _ in found], [region for _, region in found], first, last)
 
-    def close(self) -> None:
-        """Nothing is held between two questions."""
+    def _extreme(self, questioner: Questioner, pick: str, end_s: float, length_s: int) -> dt.datetime | None:
+        """Look for the first or last sample in coarse steps, then around what was found by the minute."""
+        coarse = max(_MINUTE_S, length_s // _LOOKS)
+        found = self._stamp(questioner, pick, end_s, length_s, coarse)
+        if found is not None and coarse > _MINUTE_S:
+            to = min(end_s, found + coarse)
+            found = self._stamp(questioner, pick, to, min(length_s, 2 * coarse), _MINUTE_S) or found
+        return None if found is None else dt.datetime.fromtimestamp(found, dt.UTC)
 
-    def _moment(self, series: Sequence[dict[str, Any]]) -> dt.datetime | None:
+    def _stamp(self, questioner: Questioner, pick: str, at_s: float, length_s: int, step_s: int) -> float | None:
+        query = f"{pick}({pick}_over_time(timestamp({names.UP})[{length_s}s:{step_s}s]))"
+        series = questioner.instant(query, at_s)
         if not series:
             return None
         try:
-            return dt.datetime.fromtimestamp(float(series[0]["value"][1]), dt.UTC)
-        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            stamp = float(series[0]["value"][1])
+            dt.datetime.fromtimestamp(stamp, dt.UTC)
+        except (LookupError, TypeError, ValueError, OverflowError, OSError) as error:
             raise self._nonsense() from error
+        return stamp
+
+    def close(self) -> None:
+        """Nothing is held between two questions."""
 
     def _points(self, series: dict[str, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Return times and values of a series; what is not finite is not known."""
