@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BATCH: Final = 50_000
 GATHERED_S: Final = 2.0
 REACHED_WITHIN_S: Final = 10.0
+JOINED_WITHIN_S: Final = 30.0
 _POLL_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
 
@@ -58,12 +59,15 @@ def consume(
     report = IngestReport(source=f"kafka:{settings.kafka_topic}")
     with _consumer(settings, brokers) as consumer:
         handled = 0
-        idle_since = time.monotonic()
+        begun = idle_since = time.monotonic()
         while maximum is None or handled < maximum:
             messages = _gathered(consumer, BATCH if maximum is None else min(BATCH, maximum - handled), brokers)
             if messages:
                 report.add(_take(consumer, messages, settings, ingestor, on_domain_event))
                 handled += len(messages)
+                idle_since = time.monotonic()
+            elif not consumer.assignment() and time.monotonic() - begun < JOINED_WITHIN_S:
+                # The group is still dealing out the partitions: this is no silence.
                 idle_since = time.monotonic()
             elif idle_s is not None and time.monotonic() - idle_since >= idle_s:
                 break

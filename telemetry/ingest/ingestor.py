@@ -238,7 +238,7 @@ class Ingestor:
         order = np.lexsort((moments, users, days))
         table = arranged(admitted.table, kept[order], users[order])
         dates, starts = np.unique(days[order], return_index=True)
-        ends = [*starts[1:], len(order)]
+        ends = np.append(starts, len(order))[1:]
         parts, hashes = [], []
         for date, start, end in zip(dates.tolist(), starts, ends, strict=True):
             parts.append(write_part(self.parts, table.slice(start, end - start), date))
