@@ -178,6 +178,22 @@ def test_history_of_a_world_has_its_users_films_and_laws(small_world: World, tmp
         assert not set(genres) & set(refused)
 
 
+def test_slates_stay_short_and_lawful_when_little_is_allowed(tmp_path: Path) -> None:
+    world = generate(WorldSpec(films=8, users=60, seed=4, end=END, blocked_share=0.5, partial_share=0.5))
+    write_history(HistorySpec(weeks=2, end=END), tmp_path / "few", world=world)
+    rows = frame(tmp_path / "few")
+    shown = rows[rows[Event.TYPE] == "impression"].join(world.films.set_index("film_id"), on=Event.FILM)
+    slates = shown.groupby(Event.SLATE)
+    assert 1 <= slates.size().min() < 5
+    assert (slates[Event.POSITION].max() == slates.size()).all()
+    assert (slates[Event.FILM].nunique() == slates.size()).all()
+    excluded = world.users.set_index("user_id")["excluded_genres"]
+    for row in shown.itertuples():
+        assert row.region not in row.blocked_regions
+        assert not row.available_regions or row.region in row.available_regions
+        assert not set(row.genres) & set(excluded[row.user_id])
+
+
 def slates_of(world: World, made_at: list[datetime]) -> pd.DataFrame:
     films = world.films["film_id"].tolist()
     return pd.DataFrame(

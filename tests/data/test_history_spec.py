@@ -17,7 +17,7 @@ END = date(2026, 3, 2)
     ("field", "value"),
     [
         ("users", 0), ("users", 1.5), ("users", True), ("users", 100_000_001), ("weeks", 0), ("weeks", 521),
-        ("seed", -1), ("films", 19), ("films", "600"), ("events_per_user_week", 0.5),
+        ("seed", -1), ("films", 7), ("films", "600"), ("events_per_user_week", 0.5),
         ("events_per_user_week", float("nan")), ("recent_step_min", 7), ("recent_step_min", 0),
         ("earlier_step_min", 120), ("end", "2026-01-01"), ("end", date(1980, 1, 1)),
         ("end", datetime(2026, 1, 1, tzinfo=UTC)),

@@ -11,6 +11,7 @@ from data.synthetic.history.crowd import MARKET_OF_REGION, Crowd
 from data.synthetic.history.draws import Draw, Flags, Floats, Ints, Rows, Seconds, generator
 from data.synthetic.history.plan import DRIFT_MARKET, INCIDENT_FACTOR, Plan
 from data.synthetic.history.repertoire import Repertoire
+from data.synthetic.history.slates import NO_FILM
 from data.synthetic.history.visits import BOT_GAP_S, SECONDS_A_DAY, Arms, Visits, clicks_of
 from data.synthetic.regions import MARKETS
 
@@ -35,7 +36,6 @@ PAUSE_S, PAUSE_SPREAD = 22.0, 0.6
 MICROSECONDS: Final = 1_000_000
 RENDER_S: Final = 0.02
 _DAY_BITS: Final = 37
-_NO_FILM: Final = -1
 
 
 class Type(IntEnum):
@@ -99,7 +99,7 @@ class Reactions:
         """
         rng = generator(self._plan.spec.seed, Draw.ACT, cell, day)
         user = visits.user[visits.visit]
-        there, bot = film != _NO_FILM, crowd.bot[user]
+        there, bot = film != NO_FILM, crowd.bot[user]
         uniform = [rng.random(film.shape, dtype=np.float32) for _ in range(3)]
         chance = self._clicks(crowd, user, film, arm, day)
         clicked = there & (uniform[0] < chance)
@@ -208,7 +208,7 @@ def _named(rng: np.random.Generator, kind: Type, flags: Flags, start: Seconds, g
 
 
 def _unnamed(kind: Type, slate: npt.NDArray[np.integer], second: Seconds, value: Seconds) -> _Part:
-    place = np.full(len(slate), _NO_FILM)
+    place = np.full(len(slate), NO_FILM)
     return _Part(kind=kind, slate=slate.astype(np.int64), place=place, second=second[slate], value=value)
 
 

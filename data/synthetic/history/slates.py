@@ -20,6 +20,8 @@ COLUMNS: Final = (Event.SLATE, Event.USER, MADE_AT, FILM_IDS, Event.INDEX_VERSIO
 LAST_MINUTES: Final = 120
 SPREAD_MINUTES: Final = 97
 POSITIONS: Final = 5
+NO_FILM: Final = -1
+"""Stands behind the last film of a slate that is shorter than others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def real_slates(
     order = np.lexsort((moment, user, np.floor(np.where(within, moment, last))))
     moment = np.where(within, moment, last)[order]
     day = np.floor(moment).astype(np.int64)
-    padded = np.array([rows + [-1] * (wide - len(rows)) for rows in shown], dtype=np.int32)
+    padded = np.array([rows + [NO_FILM] * (wide - len(rows)) for rows in shown], dtype=np.int32)
     return RealSlates(
         day=day,
         user=user[order],

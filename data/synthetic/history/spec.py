@@ -56,7 +56,7 @@ class HistorySpec:
             ("users", self.users, 1, 100_000_000),
             ("weeks", self.weeks, 1, 520),
             ("seed", self.seed, 0, 2**63 - 1),
-            ("films", self.films, 20, 1_000_000),
+            ("films", self.films, 8, 1_000_000),
             ("recent_step_min", self.recent_step_min, 1, 60),
             ("earlier_step_min", self.earlier_step_min, 1, 60),
         ):

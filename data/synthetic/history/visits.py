@@ -20,7 +20,7 @@ from data.synthetic.history.plan import (
     Plan,
 )
 from data.synthetic.history.repertoire import SLOTS, Repertoire
-from data.synthetic.history.slates import NO_SLATES, POSITIONS, RealSlates
+from data.synthetic.history.slates import NO_FILM, NO_SLATES, POSITIONS, RealSlates
 from data.synthetic.regions import REGION_CODES
 
 SECONDS_A_DAY: Final = 86_400
@@ -194,7 +194,7 @@ class Screen:
         self._films = films
 
     def show(self, crowd: Crowd, visits: Visits, cell: int, day: int) -> Rows:
-        """Return the films of every slate, rows of the repertoire, shape (n_slates, POSITIONS)."""
+        """Return the films of every slate, rows of the repertoire, NO_FILM at a short end, (n_slates, POSITIONS)."""
         rng = generator(self._plan.spec.seed, Draw.SHOW, cell, day)
         films, user = self._films, visits.user[visits.visit]
         shape = (len(user), POSITIONS)
@@ -239,12 +239,14 @@ class Screen:
         return film
 
     def _search(self, film: Rows, row: int, crowd: Crowd, user: Rows, gone: Flags, day: int) -> None:
-        at = np.array([row])
-        for column in range(film.shape[1]):
-            for other in range(len(self._films)):
-                if not self._forbidden(film[at], crowd, user[at], gone[at], day)[0, column]:
-                    break
-                film[row, column] = other
+        """Fill one slate with what is allowed; with too little of it the slate stays short."""
+        count = len(self._films)
+        everything = np.arange(count, dtype=np.int32)[:, None]
+        alone, out = np.full(count, user[row]), np.full(count, gone[row])
+        allowed = np.flatnonzero(~self._forbidden(everything, crowd, alone, out, day)[:, 0]).tolist()
+        kept = [one for one in dict.fromkeys(film[row].tolist()) if one in set(allowed)]
+        filled = [*kept, *(one for one in allowed if one not in kept)][:POSITIONS]
+        film[row] = filled + [NO_FILM] * (POSITIONS - len(filled))
 
     def _forbidden(self, film: Rows, crowd: Crowd, user: Rows, gone: Flags, day: int) -> Flags:
         films = self._films

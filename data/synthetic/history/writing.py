@@ -26,7 +26,7 @@ from data.synthetic.history.manifest import manifest
 from data.synthetic.history.plan import Plan, plan
 from data.synthetic.history.repertoire import Repertoire, repertoire
 from data.synthetic.history.sheets import DICTIONARIES, Sheets, Slates
-from data.synthetic.history.slates import NO_SLATES, RealSlates, real_slates
+from data.synthetic.history.slates import NO_FILM, NO_SLATES, RealSlates, real_slates
 from data.synthetic.history.spec import HistorySpec
 from data.synthetic.history.system import write_samples
 from data.synthetic.history.visits import Screen, Visits, arms, draw_visits, last_visits
@@ -165,7 +165,7 @@ class Maker:
         if not len(real):
             return film
         shown = self._recipe.real.films
-        wide = np.full((len(film), shown.shape[1]), -1, dtype=np.int32)
+        wide = np.full((len(film), shown.shape[1]), NO_FILM, dtype=np.int32)
         wide[:, : film.shape[1]] = film
         wide[real] = shown[visits.real[real]]
         return wide
