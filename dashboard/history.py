@@ -6,6 +6,7 @@ can go down to one film and why it was recommended.
 
 import datetime as dt
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from workspace import logs
 from workspace.clock import Clock, FrozenClock, SystemClock
 from workspace.columns import Event, User
 from workspace.files import file_lock, write_bytes, write_json
+from workspace.ids import new_id
 from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Store
@@ -132,10 +134,13 @@ def _real_slates(settings: Settings, world: World, clock: Clock, progress: Progr
     past = FrozenClock(evening)
     engine = Recommender.open(settings, clock=past)
     rows = []
+    # The history tells of these requests at the hours it places them in; logged now, they would be there twice.
+    logging.disable(logging.INFO)
     try:
         users = [str(user) for user in world.users[User.ID][:_REAL_SLATES]]
         for done, user in enumerate(users, start=1):
-            with logs.transaction() as transaction_id:
+            # Each request its own, though one command makes them all.
+            with logs.transaction(new_id("txn")) as transaction_id:
                 slate = engine.recommend(user, on=past.now().date())
             films = [item.film_id for item in slate.items]
             if films:
@@ -143,6 +148,7 @@ def _real_slates(settings: Settings, world: World, clock: Clock, progress: Progr
             past.advance(_BETWEEN)
             progress("slates of the last evening", done, len(users))
     finally:
+        logging.disable(logging.NOTSET)
         engine.store.close()
     columns = [Event.SLATE, Event.USER, "made_at", "film_ids", Event.INDEX_VERSION, Event.TRANSACTION]
     return pd.DataFrame(rows, columns=columns)

@@ -1,6 +1,7 @@
 """A small workspace that is ready, made once by the command line itself."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from dashboard.cli import app
 FILMS = 120
 USERS = 60
 SEED = 7
+WEEKS = 3
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,18 @@ def call(home: Path, *arguments: object) -> Answer:
 def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace made by ``recommendr init``; tests may log slates in it, and nothing else."""
     home = tmp_path_factory.mktemp("ready") / "home"
-    made = call(home, "init", "--films", FILMS, "--users", USERS, "--seed", SEED)
+    made = call(home, "init", "--weeks", 0, "--films", FILMS, "--users", USERS, "--seed", SEED)
     assert made.code == 0, made.stderr
     assert made.document["status"] == "created"
+    return home
+
+
+@pytest.fixture(scope="session")
+def telemetry_home(ready_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small workspace with three weeks of telemetry, made by ``recommendr init``."""
+    home = tmp_path_factory.mktemp("telemetry") / "home"
+    shutil.copytree(ready_home, home)
+    made = call(home, "init", "--weeks", WEEKS)
+    assert made.code == 0, made.stderr
+    assert made.document["status"] == "ready"
     return home

@@ -62,7 +62,7 @@ def ledger_actions(home: Path) -> list[str]:
 
 def test_init_leaves_a_ready_workspace_as_it_is(ready_home: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (ready_home / "indexes").rglob("*.npy")}
-    again = call(ready_home, "init")
+    again = call(ready_home, "init", "--weeks", 0)
     assert again.code == 0
     assert again.document["status"] == "ready"
     assert {"home", "snapshot_id", "index_version", "films", "users", "interactions", "quarantined"} < set(
@@ -80,7 +80,7 @@ def test_init_writes_two_provider_feeds_and_the_ledger(ready_home: Path) -> None
 
 
 def test_init_refuses_another_size_unless_forced(ready_home: Path) -> None:
-    error = call(ready_home, "init", "--films", FILMS + 1).error
+    error = call(ready_home, "init", "--weeks", 0, "--films", FILMS + 1).error
     assert error["type"] == "StateError"
     assert f"films == {FILMS + 1}" in error["what"]
     assert "--force" in error["hint"]
@@ -88,7 +88,7 @@ def test_init_refuses_another_size_unless_forced(ready_home: Path) -> None:
 
 def test_init_finishes_what_was_interrupted_before_the_index(copied: Path) -> None:
     shutil.rmtree(copied / "indexes")
-    done = call(copied, "init", "--films", FILMS, "--users", USERS, "--seed", SEED)
+    done = call(copied, "init", "--weeks", 0, "--films", FILMS, "--users", USERS, "--seed", SEED)
     assert done.document["status"] == "completed"
     assert call(copied, "index", "verify").code == 0
 
@@ -96,19 +96,24 @@ def test_init_finishes_what_was_interrupted_before_the_index(copied: Path) -> No
 def test_init_finishes_what_was_interrupted_before_the_catalogue(copied: Path) -> None:
     for folder in ("indexes", "catalogue"):
         shutil.rmtree(copied / folder)
-    assert call(copied, "init", "--films", FILMS, "--users", USERS, "--seed", SEED).document["status"] == "created"
+    assert (
+        call(copied, "init", "--weeks", 0, "--films", FILMS, "--users", USERS, "--seed", SEED).document["status"]
+        == "created"
+    )
 
 
 def test_init_by_force_builds_again(copied: Path) -> None:
     assert (
-        call(copied, "init", "--force", "--films", FILMS, "--users", USERS, "--seed", SEED).document["status"]
+        call(copied, "init", "--weeks", 0, "--force", "--films", FILMS, "--users", USERS, "--seed", SEED).document[
+            "status"
+        ]
         == "created"
     )
 
 
 @pytest.mark.parametrize("option", [("--films", 0), ("--users", -1), ("--seed", -5)])
 def test_init_refuses_impossible_sizes(tmp_path: Path, option: tuple[str, int]) -> None:
-    error = call(tmp_path / "new", "init", *option).error
+    error = call(tmp_path / "new", "init", "--weeks", 0, *option).error
     assert error["type"] == "InvalidValueError"
     assert "must be" in error["limit"]
 
@@ -369,7 +374,7 @@ def test_import_movielens_accounts_for_every_row(movielens: Path, tmp_path: Path
 def test_index_of_another_catalogue_says_what_to_do(copied: Path, movielens: Path) -> None:
     assert call(copied, "import", "movielens", movielens).code == 0
     assert "recommendr index build" in call(copied, "recommend", "1").error["hint"]
-    assert call(copied, "init").document["status"] == "completed"
+    assert call(copied, "init", "--weeks", 0).document["status"] == "completed"
     assert len(call(copied, "recommend", "1").document["items"]) == 5
 
 

@@ -15,7 +15,10 @@ from dashboard.cli.group import ErrorGroup
 from dashboard.cli.session import parse_day
 from workspace.errors import InvalidValueError
 
-COMMANDS = ("init", "import", "index", "recommend", "explain", "why-not", "replay", "evaluate", "dashboard")
+COMMANDS = (
+    "init", "import", "index", "recommend", "explain", "why-not", "replay", "evaluate", "dashboard", "telemetry",
+    "system", "logs", "synth", "ingest",
+)  # fmt: skip
 HEAVY = ("torch", "pandas", "numpy", "streamlit", "sentence_transformers", "sqlalchemy", "usearch", "scipy")
 
 
