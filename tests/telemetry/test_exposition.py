@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -81,7 +82,6 @@ def test_cpu_ratio_is_that_since_the_last_sample() -> None:
         pass
     busy = own.sample()[Sample.CPU].item()
     elapsed = time.monotonic() - before
-    import os
 
     assert busy == pytest.approx(0.2 / elapsed / (os.cpu_count() or 1), rel=0.25)
 
@@ -90,7 +90,7 @@ def test_memory_ratio_grows_with_what_is_held() -> None:
     before = memory_ratio()
     held = bytearray(200 << 20)
     assert memory_ratio() > before
-    assert len(held)
+    assert held
 
 
 def call(app: Any, scope: Message) -> list[Message]:

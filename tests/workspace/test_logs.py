@@ -159,3 +159,59 @@ def test_logs_unknown_level_is_named(home: Paths) -> None:
 def test_transaction_refuses_impossible_ids(wrong: str) -> None:
     with pytest.raises(InvalidValueError), logs.transaction(wrong):
         pass
+
+
+def test_logs_every_line_has_its_service(home: Paths) -> None:
+    logs.configure(home)
+    LOG.info("default")
+    logs.configure(home, service="cli")
+    LOG.info("chosen")
+    LOG.info("told", extra={"service": "recommender"})
+    LOG.info("not a name", extra={"service": 5})
+    assert [line["service"] for line in lines_of(home.logs)] == ["console", "cli", "recommender", "cli"]
+
+
+def test_hop_logs_one_line_at_its_end(home: Paths) -> None:
+    logs.configure(home)
+    with logs.transaction("t"), logs.hop("content", region="DE") as said:
+        LOG.info("inside")
+        said["films"] = 7
+    inside, line = lines_of(home.logs)
+    assert inside["message"] == "inside"
+    assert (line["service"], line["status"], line["region"], line["films"]) == ("content", 200, "DE", 7)
+    assert line["transaction_id"] == "t"
+    assert 0 <= line["duration_ms"] < 10_000
+    assert line["ts"] >= inside["ts"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(InvalidValueError("k == 0"), 400), (StateError("no index"), 500)])
+def test_hop_that_fails_says_so_and_lets_the_error_pass(home: Paths, error: Exception, status: int) -> None:
+    logs.configure(home)
+    with pytest.raises(type(error)), logs.hop("bff"):
+        raise error
+    (line,) = lines_of(home.logs)
+    assert line["status"] == status
+
+
+def test_logs_hold_no_secret_and_no_user_id(home: Paths) -> None:
+    logs.configure(home)
+    try:
+        raise StateError("user 'u-raw-17' can't reach postgresql://me:hunter2@host/db", hint="password=hunter2")
+    except StateError:
+        LOG.exception(
+            "failed for user_id='u-raw-17' with token: hunter2",
+            extra={
+                "user_id": "u-raw-17",
+                "api_key": "hunter2",
+                "deep": {"users": {"user_ids": ["u-raw-17"]}, "headers": {"Authorization": "Bearer hunter2"}},
+                "url": "https://x:hunter2@host/",
+            },
+        )
+    (text,) = [path.read_text() for path in home.logs.glob("*.jsonl")]
+    assert "hunter2" not in text
+    assert "u-raw-17" not in text
+    (line,) = lines_of(home.logs)
+    # Lines about one user can be told to belong together.
+    assert line["user_id"] == line["deep"]["users"]["user_ids"][0]
+    assert line["user_id"].startswith("user:")
+    assert line["url"] == "https://[redacted]@host/"
