@@ -271,6 +271,8 @@ def test_write_refuses_what_it_can_not_mean_and_leaves_nothing(small_world: Worl
 def test_history_of_one_user_can_be_written(tmp_path: Path) -> None:
     report = write_history(HistorySpec(users=1, weeks=1, films=20, end=END), tmp_path / "one")
     assert report.days == 7
+    left_out = json.loads((tmp_path / "one/truth.json").read_text())["left_out"]
+    assert {line.split(":")[0] for line in left_out} >= {"bots", "click_farm", "exp_aa"}
     assert report.events == sum(len(pq.read_table(path)) for path in (tmp_path / "one/events").glob("*/*.parquet"))
 
 

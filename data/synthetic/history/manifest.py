@@ -42,8 +42,13 @@ def manifest(made: Plan, films: Repertoire, *, physical: bool, world: bool) -> d
             "market_activity": crowd.MARKET_ACTIVITY,
             "note": "clicks of a user resemble one another: intervals by event are far too narrow",
         },
-        "left_out": list(made.left_out),
+        "left_out": [*made.left_out, *_nobody(made)],
     }
+
+
+def _nobody(made: Plan) -> list[str]:
+    few = f"fewer than {crowd.LEAST_CROWD} users"
+    return [f"{kind}: {few}" for kind in ("bots", "click_farm")] if made.spec.users < crowd.LEAST_CROWD else []
 
 
 def _dates(made: Plan, window: Window) -> dict[str, str]:
