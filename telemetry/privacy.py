@@ -136,11 +136,16 @@ def hidden_rows(
     known = {dim: parent for dim, parent in (parents or {}).items() if dim in dims and parent in frame.columns}
     coarser = [parent for parent in known.values() if parent not in dims]
     table = frame[[*dims, *coarser]].copy()
+    table.index = range(len(table))
     table[_FLOOR] = frame[users].to_numpy()
     # A numerator that is no rare act is everybody's.
     table[_POSITIVE] = frame[positives].to_numpy() if positives else frame[users].to_numpy()
-    found = _hidden(table, tuple(dims), known, k, {})
-    flags: NDArray[np.bool_] = found[_HIDDEN].to_numpy(dtype=bool)
+    # Whoever asks for a table and whoever asks for a wider one must meet the same choice among its totals: dimensions
+    # and rows are taken in one order, whatever the order of the question.
+    keys = sorted(dims)
+    table = table.sort_values(keys, kind="stable")
+    found = _hidden(table.reset_index(drop=True), tuple(keys), known, k, {})
+    flags: NDArray[np.bool_] = found[_HIDDEN].set_axis(table.index).sort_index().to_numpy(dtype=bool)
     return flags
 
 
@@ -175,7 +180,7 @@ def _margins(dims: tuple[str, ...], parents: Mapping[str, str]) -> Iterator[tupl
         parent = parents.get(dim)
         rest = tuple(name for name in dims if name != dim)
         if parent is not None and parent not in rest:
-            yield (*rest, parent)
+            yield tuple(sorted((*rest, parent)))
         elif dim not in inner:
             # A variant without its experiment is no total anybody can ask for.
             yield rest
@@ -188,7 +193,7 @@ def _added_up(table: "pd.DataFrame", line: tuple[str, ...], parents: Mapping[str
     keys = list(dict.fromkeys([*line, *(parents[dim] for dim in line if dim in parents and parents[dim] in table)]))
     if not keys:
         return table[sums].sum().to_frame().T
-    return table.groupby(keys, dropna=False, sort=False)[sums].sum().reset_index()
+    return table.groupby(keys, dropna=False)[sums].sum().reset_index().sort_values(list(line), ignore_index=True)
 
 
 def _of_total(cells: "pd.DataFrame", total: "pd.DataFrame", line: tuple[str, ...]) -> "pd.Series[bool]":

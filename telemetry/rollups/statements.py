@@ -90,7 +90,7 @@ SELECT CAST(:start AS DATE) AS {Rollup.DATE}, {Event.USER}, MOD({Event.USER}, {B
   {_summed(_SUMS)}
 FROM {_place("marked")}
 GROUP BY {Event.USER}, marked.{Event.REGION}, {_market()}, {Event.DEVICE}, {", ".join(_TRIAL)}
-ORDER BY {Event.USER}"""
+ORDER BY {Event.USER}, {_EXPOSED}"""
 
 
 def hour() -> str:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ROW_GROUP: Final = 16_384
 _THREADS: Final = 2
-_Overlay = Mapping[tuple[str, dt.date], Path]
+_Overlay = Mapping[tuple[str, dt.date], Path | None]
+"""What is about to be visible: the file of a day made anew, or None for a day that is about to go."""
 
 
 class EmbeddedWarehouse:
@@ -71,10 +72,11 @@ class EmbeddedWarehouse:
 
     def apply(self, steps: Sequence[Step]) -> int:
         """Make rollups anew and show them in one transaction; the caller holds `PartLog.writing`."""
-        made: dict[tuple[str, dt.date], Path] = {}
+        made: dict[tuple[str, dt.date], Path | None] = {}
         added: list[Part] = []
         for step in steps:
             if not step.sql:
+                made[step.table.dataset, step.date] = None
                 continue
             part = self._make(step, made)
             made[step.table.dataset, step.date] = part.path
@@ -127,7 +129,8 @@ class EmbeddedWarehouse:
         table = next(table for table in TABLES if table.name == name)
         files = {part.date.isoformat() + part.part_id: part.path for part in self._visible(table, window)
                  if (table.dataset, part.date) not in made}  # fmt: skip
-        files |= {f"{date.isoformat()}~": path for (dataset, date), path in made.items() if dataset == table.dataset}
+        new = {date: path for (dataset, date), path in made.items() if dataset == table.dataset}
+        files |= {f"{date.isoformat()}~": path for date, path in new.items() if path is not None}
         if not files:
             return _empty(table.columns)
         names = ", ".join(_quoted(files[key]) for key in sorted(files))
