@@ -81,8 +81,10 @@ def run_due(settings: Settings, *, progress: Progress, clock: Clock | None = Non
             run.step("kafka", run.take_kafka),
             run.step("films and users", run.apply_arrivals),
             run.step("daily catalogue", run.load_catalogue),
-            run.step("rollups", run.roll_up),
+            # The rollups of days that are gone go with the rollup after it.
             run.step("retention", run.retain),
+            run.step("rollups", run.roll_up),
+            run.step("files", run.sweep),
         ]
     return DailyReport(steps=tuple(steps))
 
@@ -200,6 +202,12 @@ class _Run:
 
         removed = retain(self.parts, self.settings.retention_days, self.clock, Ledger(self.store, self.clock))
         return f"{removed} parts removed" if removed else ""
+
+    def sweep(self) -> str:
+        """Remove the files nobody reads any more."""
+        with self.parts.writing():
+            removed = self.parts.sweep()
+        return f"{len(removed)} files removed" if removed else ""
 
 
 def _told(report: dict[str, Any]) -> str:

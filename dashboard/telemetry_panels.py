@@ -210,7 +210,7 @@ def drill_down(asked: Asked) -> None:
     if users.empty:
         components.banner("Nobody is in this segment.", "Widen the period, or drop a filter.")
         return
-    st.subheader(f"Users of the segment: {components.literal(names)}", anchor=False)
+    st.header(f"Users of the segment: {components.literal(names)}", anchor=False)
     base = {name: value for name, value in st.query_params.to_dict().items() if name != "who"}
     rows = [
         (components.anchor(_short_user(user), "telemetry", **base, who=str(user)), f"{above:,.4g}", f"{below:,.4g}")
@@ -231,7 +231,7 @@ def _draw_user(asked: Asked, who: str, reason: str) -> None:
         raise InvalidValueError(f"user == {who!r} in the address", "must be the number of a pseudonym")
     access.record_look(f"telemetry pseudonym {who}", reason)
     events = loaders.events(asked, user=int(who))
-    st.subheader(f"User {_short_user(int(who))}", anchor=False)
+    st.header(f"User {_short_user(int(who))}", anchor=False)
     if events.empty:
         components.banner("This user has no event in the period.")
         return

@@ -235,14 +235,19 @@ class PartLog:
             found.setdefault(part.date, hashlib.sha256()).update(part.part_id.encode())
         return {date: digest.hexdigest()[:16] for date, digest in found.items()}
 
-    def version(self) -> tuple[int, str, str, str]:
+    def version(self) -> tuple[int, int, str, str, str]:
         """Return something that changes whenever a part is added, retired or swept."""
         query = select(
-            func.count(), func.max(PartRow.created_at), func.max(PartRow.retired_at), func.max(PartRow.part_id)
+            func.count(),
+            func.count(PartRow.retired_at),
+            func.max(PartRow.created_at),
+            func.max(PartRow.retired_at),
+            func.max(PartRow.part_id),
         )
         with self._store.reading() as session:
-            count, created_at, retired_at, part_id = session.execute(query).one()
-        return int(count), str(created_at), str(retired_at), str(part_id)
+            listed, retired, *newest = session.execute(query).one()
+        created_at, retired_at, part_id = map(str, newest)
+        return int(listed), int(retired), created_at, retired_at, part_id
 
     def last_batch(self, source: str, source_digest: str) -> BatchRow | None:
         """Return the newest batch of a source's content, or None when none was ingested."""

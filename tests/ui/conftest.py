@@ -28,6 +28,7 @@ class Console:
     url: str
     home: Path
     versions: tuple[str, str]
+    transaction: str
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, st
 @pytest.fixture(scope="session")
 def console(world: tuple[Path, tuple[str, str]]) -> Iterator[Console]:
     home, versions = world
+    transaction = small_world.telemetry(home)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -51,7 +53,7 @@ def console(world: tuple[Path, tuple[str, str]]) -> Iterator[Console]:
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(url, server)
-        yield Console(url=url, home=home, versions=versions)
+        yield Console(url=url, home=home, versions=versions, transaction=transaction)
     finally:
         server.terminate()
         server.wait(timeout=20)

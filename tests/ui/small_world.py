@@ -1,5 +1,7 @@
 """A workspace small enough to build in seconds and nasty enough to test what the pages do with it."""
 
+import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.synthetic.history import HistorySpec, write_history
 from recommender.building import BuildOptions, build_index
 from recommender.catalogue import QuarantineLog, build_catalogue, empty_provenance, save_catalogue
 from recommender.catalogue.schema import conform_films, conform_interactions, conform_users
+from telemetry.ingest import Ingestor
+from telemetry.parts import PartLog
+from telemetry.rollups import roll_up
+from telemetry.system import SeriesStore
+from telemetry.warehouse import open_warehouse
+from workspace.clock import SystemClock
 from workspace.columns import Film, Interaction, User
 from workspace.paths import Paths
 from workspace.settings import Settings
+from workspace.store import Store
 
 FILMS, USERS = 60, 30
 NASTY = "f0"
@@ -87,3 +97,27 @@ def build(home: Path) -> tuple[str, str]:
     first = build_index(settings, catalogue, options=BuildOptions(without=("text", "audience")))
     second = build_index(settings, catalogue, options=BuildOptions(without=("text",)))
     return first.version, second.version
+
+
+def telemetry(home: Path) -> str:
+    """Add three weeks of telemetry, samples of the services and log lines; return a transaction that was logged."""
+    settings, paths = Settings(home=home), Paths(home)
+    folder = home / "history"
+    write_history(HistorySpec(users=400, weeks=3, films=FILMS, seed=3), folder)
+    store = Store.open(settings)
+    ingestor = Ingestor(settings, store)
+    ingestor.ingest_path(folder / "events")
+    line = {"event_id": "bad", "event_type": "stare", "note": NASTY_TITLE}
+    ingestor.ingest_rows([json.dumps(line).encode()], "test", "test", {})
+    ingestor.close()
+    warehouse = open_warehouse(settings, store)
+    roll_up(PartLog(store, paths), warehouse, SystemClock())
+    warehouse.close()
+    store.close()
+    SeriesStore(paths).import_parquet(folder / "system")
+    lines = (folder / "logs" / "history.jsonl").read_text()
+    first = json.loads(lines.splitlines()[0])["transaction_id"]
+    nasty = {"ts": NOW.isoformat(), "level": "ERROR", "service": "bff", "message": NASTY_TITLE, "transaction_id": first}
+    (paths.logs / "history.jsonl").write_text(lines + json.dumps(nasty) + "\n")
+    shutil.rmtree(folder)
+    return str(first)

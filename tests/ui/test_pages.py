@@ -1,77 +1,18 @@
 """The pages in a real browser: both modes, both widths, links, refresh, and titles that try to be code."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import urlparse
 
 import pytest
 
+from tests.ui.browsing import NARROW, WIDE, check, go, query, settled, turn, visit
 from tests.ui.conftest import Console
 from tests.ui.small_world import COLD_USER, NASTY, NASTY_TITLE
 
 pytestmark = pytest.mark.ui
 
-WIDE, NARROW = 1280, 390
-PATIENCE_MS = 90_000  # a busy machine is no defect of a page
 TABS = ("History", "What if", "Why not", "Funnel", "Vectors", "Compare", "Replay")
 VIEWS = ("Sources", "Neighbours", "Who gets it", "Map")
-# Streamlit looks for its server under the page's own address first, and asks again at the root.
-PROBE = "/_stcore/"
-
-
-@contextlib.contextmanager
-def visit(browser: Any, console: Console, *, mode: str = "light", width: int = WIDE) -> Iterator[Any]:
-    """Open a tab that collects what goes wrong in it."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=mode)
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    page.problems = []
-
-    def heard(message: Any) -> None:
-        probing = PROBE in (message.location or {}).get("url", "")
-        if message.type == "error" and not probing:
-            page.problems.append(message.text)
-
-    page.on("console", heard)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("request", lambda request: page.problems.append(request.url) if _outside(request.url, console) else None)
-    yield page
-    context.close()
-
-
-def _outside(url: str, console: Console) -> bool:
-    return (
-        urlparse(url).scheme in ("http", "https", "ws", "wss") and urlparse(url).netloc != urlparse(console.url).netloc
-    )
-
-
-def go(page: Any, address: str) -> None:
-    page.goto(address)
-    settled(page)
-
-
-def settled(page: Any) -> None:
-    page.locator(".rr").first.wait_for()
-    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
-    page.wait_for_function("!document.querySelector('[data-stale=true]') && !document.querySelector('.stSkeleton')")
-
-
-def check(page: Any, *, mode: str, width: int) -> None:
-    """No barrier, no sideways scrolling, nothing in the console."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    assert not found, [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
-    overflow = "[document.documentElement, document.querySelector('.stMain')].map(e => e.scrollWidth - e.clientWidth)"
-    assert max(page.evaluate(overflow)) <= 0
-    assert page.problems == []
-    assert page.evaluate("getComputedStyle(document.querySelector('.stApp')).colorScheme") == mode
-    assert page.viewport_size["width"] == width
-
-
-def query(page: Any) -> dict[str, list[str]]:
-    return parse_qs(urlparse(page.url).query)
 
 
 def shown(page: Any) -> list[str]:
@@ -103,14 +44,6 @@ def test_no_page_has_a_barrier(browser: Any, console: Console, mode: str, width:
         for path in paths:
             go(page, f"{console.url}/{path}")
             check(page, mode=mode, width=width)
-
-
-def turn(page: Any, tab: str) -> None:
-    page.get_by_role("tab", name=tab, exact=True).click()
-    page.wait_for_function(
-        "tab => new URLSearchParams(location.search).toString().includes(tab)", arg=tab.replace(" ", "+")
-    )
-    settled(page)
 
 
 def test_landing_leads_to_recommendations_without_charts(browser: Any, console: Console) -> None:

@@ -35,6 +35,20 @@ def said(app: AppTest) -> str:
     return "\n".join(element.proto.body for element in app.get("html"))
 
 
+def test_telemetry_pages_of_an_empty_workspace_say_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "recommendr telemetry" in said(opened(tmp_path / "none", monkeypatch, "telemetry"))
+    assert "recommendr telemetry ingest" in said(opened(tmp_path / "none", monkeypatch, "ingestion"))
+    assert "recommendr init" in said(opened(tmp_path / "none", monkeypatch, "system"))
+    assert "No line fits" in said(opened(tmp_path / "none", monkeypatch, "trace"))
+
+
+def test_system_page_names_a_prometheus_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOMMENDR_PROMETHEUS_URL", "http://reader:secret@127.0.0.1:9")
+    text = said(opened(tmp_path / "none", monkeypatch, "system"))
+    assert "127.0.0.1:9" in text
+    assert "secret" not in text
+
+
 @pytest.mark.parametrize("page", ["recommendations", "film", "catalogue"])
 def test_empty_workspace_shows_the_command_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     query = {"film": "1"} if page == "film" else {}
