@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BATCH: Final = 50_000
 GATHERED_S: Final = 2.0
 REACHED_WITHIN_S: Final = 10.0
+SESSION_MS: Final = 10_000
+"""After so long without a sign of life, the partitions of a consumer that was killed go to the next."""
 JOINED_WITHIN_S: Final = 30.0
 _POLL_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
@@ -142,6 +144,8 @@ def _consumer(settings: Settings, brokers: str) -> "Iterator[Consumer]":
             "group.id": settings.kafka_group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": SESSION_MS // 3,
             "fetch.message.max.bytes": 8 << 20,
             "queued.max.messages.kbytes": 64 << 10,
         },

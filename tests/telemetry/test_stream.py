@@ -20,8 +20,10 @@ FILM = {"type": "film.updated", "event_id": "f1", "ts": NOW.isoformat(), "film":
 
 
 @pytest.fixture
-def brokers() -> Iterator[str]:
+def brokers(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a broker that lives as long as the client that made it."""
+    # The mock gives a second consumer nothing before the session of the first, even closed, has run out.
+    monkeypatch.setattr(stream, "SESSION_MS", 3_000)
     owner = confluent_kafka.Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
     broker = next(iter(owner.list_topics(timeout=10).brokers.values()))
     yield f"{broker.host}:{broker.port}"
