@@ -70,7 +70,14 @@ def write_samples(plan: Plan, folder: Path) -> int:
     rows = 0
     for place, region in enumerate(REGION_CODES):
         table = samples(plan, moments, place)
-        pq.write_table(table, folder / f"{region}.parquet", compression="zstd", compression_level=1, store_schema=False)
+        pq.write_table(
+            table,
+            folder / f"{region}.parquet",
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[Sample.SERVICE, Sample.REGION],
+            store_schema=False,
+        )
         rows += len(table)
     return rows
 
