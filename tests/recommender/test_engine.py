@@ -339,6 +339,21 @@ def test_shadowed_requests_log_their_recall(fresh: Workspace, caplog: pytest.Log
     assert [record.recall_at_5 for record in shadowed] == [1.0, 1.0, 1.0]  # type: ignore[attr-defined]
 
 
+def test_recommend_logs_its_hop_without_the_user(fresh: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    engine = fresh.open()
+    with caplog.at_level(logging.INFO, logger="workspace.logs"):
+        slate = engine.recommend("u2", region="SE")
+        with pytest.raises(UnknownError):
+            engine.recommend("nobody-at-all")
+    good, bad = (vars(record) for record in caplog.records if record.message == "hop")
+    assert (good["service"], good["status"], good["slate_id"]) == ("recommender", 200, slate.slate_id)
+    assert (good["region"], good["index_version"], good["films"]) == ("SE", fresh.version, 5)
+    assert good["duration_ms"] >= slate.latency_ms * 0.9
+    assert (bad["service"], bad["status"]) == ("recommender", 400)
+    assert "'u2'" not in str(good)
+    assert "nobody-at-all" not in str(bad)
+
+
 def test_search_finds_films_and_users(engine: Recommender) -> None:
     assert engine.search_titles("film 17")[0][:2] == ("17", "Film 17")
     assert engine.search_titles("17")[0][0] == "17"
