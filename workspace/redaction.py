@@ -38,12 +38,12 @@ _WORDS: Final = frozenset(
 _PAIRS: Final = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("signing", "key")})
 _USERS: Final = frozenset({"user", "user_id", "user_ids", "userid"})
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_IN_URL: Final = re.compile(r"(?<=://)(?:[^\s/?#@:\"']*:[^\s@\"']*|[^\s/?#@:\"']+)@")
+_IN_URL: Final = re.compile(r"(?<=://)(?:[^\s/?#@:\"']*:[^\s@\"']{0,500}|[^\s/?#@:\"']+)@")
 _NAMED: Final = re.compile(
-    r"(?i)\b((?:[a-z0-9]+[_-])*(?:password|passwd|passphrase|pwd|secret|token|authorization|dsn|cookie|api[_-]?key))"
+    r"(?i)(?<![a-z0-9])(password|passwd|passphrase|pwd|secret|token|authorization|dsn|cookie|api[_-]?key)"
     r"(['\"]?\s*(?:==|=|:)\s*)(?:(['\"])(?:.*?)\3|(?:(?:bearer|basic|token)\s+)?[^\s,;&'\"}\])]+)"
 )
-_USER: Final = re.compile(r"(?i)\b(user(?:[_ ]?ids?)?['\"]?\s*(?:==|=|:)?\s*)(['\"])(.+?)\2")
+_USER: Final = re.compile(r"(?i)\b(user(?:[_ ]?ids?)?['\"]?\s*(?:==|=|:)?\s*)(['\"])(.{1,300}?)\2")
 
 
 def redacted(value: Any, name: str = "") -> Any:  # noqa: ANN401 - whatever a log record carries

@@ -4,6 +4,7 @@ import datetime as dt
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import product
@@ -151,6 +152,36 @@ def test_both_know_the_same_services_and_time(both: tuple[SystemMetrics, SystemM
     for name in ("first", "last"):
         difference = getattr(embedded, name) - getattr(prometheus, name)
         assert abs(difference) <= dt.timedelta(minutes=5)
+
+
+def test_run_prometheus_serves_the_history_until_it_is_ended(home: Paths) -> None:
+    SeriesStore(home).append(samples(300, services=("bff",), regions=("US",)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    entry = [sys.executable, "-m", "telemetry.system", "--home", str(home.home), "--address", address]
+    process = subprocess.Popen(entry, stderr=subprocess.DEVNULL)
+    try:
+        ready(f"http://{address}/-/ready", process)
+        answer = PrometheusSystemMetrics(f"http://{address}", 30).cpu(
+            start=START, end=START + dt.timedelta(days=1), step=dt.timedelta(hours=1)
+        )
+        assert len(answer) == 24
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_run_prometheus_without_samples_is_one_sentence(home: Paths) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "telemetry.system", "--home", str(home.home)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "holds no samples" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_backfill_without_samples_is_named(home: Paths) -> None:
