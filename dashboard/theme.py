@@ -176,6 +176,7 @@ _RULES: Final = """
 .rr-table thead th {font-size:.78rem; color:var(--rr-muted); font-weight:600; white-space:nowrap; position:sticky;
   top:0; background:var(--rr-raised); z-index:1}
 .rr-table th[scope=row] {font-weight:400; min-width:6rem}
+.rr-table td:not(.n):not(.tight) {min-width:5.5rem}
 .rr-table .tight {white-space:nowrap}
 .rr-table .long {min-width:15rem}
 .rr-table .n {text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap}

@@ -105,7 +105,9 @@ def _draw_slate(found: Traced) -> None:
         (
             f"{event[Event.TS]:%H:%M:%S}",
             _EVENT_KINDS.get(event[Event.TYPE], event[Event.TYPE]),
-            components.anchor(event[Event.FILM], "film", film=event[Event.FILM]) if event[Event.FILM] else "",
+            components.anchor(traces.film_title(event[Event.FILM]), "film", film=event[Event.FILM])
+            if event[Event.FILM]
+            else "",
             _known(event[Event.POSITION]),
             _known(event[Event.VALUE]),
             event[Event.DEVICE],
@@ -160,6 +162,10 @@ def draw_lines(transaction_id: str) -> None:
 def _level(level: str) -> components.Markup:
     tones: dict[str, components.Tone] = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "warn"}
     return components.pill(level or "–", tones.get(level, "info"))
+
+
+def _film(film_id: str | None) -> object:
+    return components.anchor(traces.film_title(film_id), "film", film=film_id) if film_id else ""
 
 
 def _known(value: float | None) -> str:

@@ -6,10 +6,11 @@ from typing import Final
 
 import pandas as pd
 
+from dashboard.loaders.films import film_facts
 from dashboard.loaders.telemetry import is_logged, telemetry
 from telemetry.logs import LogAnswer, LogQuestion, search_logs
 from telemetry.traces import Trace, trace
-from workspace.columns import Event
+from workspace.columns import Event, Film
 from workspace.errors import RecommendrError
 from workspace.paths import Paths
 from workspace.settings import load_settings
@@ -64,3 +65,11 @@ def lines(*, services: tuple[str, ...], levels: tuple[str, ...], text: str, tran
         services=services, levels=levels, text=text, transaction_id=transaction_id, limit=SHOWN_LINES
     )
     return search_logs(Paths(load_settings().home), question)
+
+
+def film_title(film_id: str) -> str:
+    """Return a film's title, or its id where the catalogue does not know it."""
+    try:
+        return str(film_facts(film_id).get(Film.TITLE) or film_id)
+    except RecommendrError:
+        return film_id

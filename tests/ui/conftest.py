@@ -38,9 +38,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, st
 
 
 @pytest.fixture(scope="session")
-def console(world: tuple[Path, tuple[str, str]]) -> Iterator[Console]:
+def transaction(world: tuple[Path, tuple[str, str]]) -> str:
+    """A logged transaction of the world's telemetry, which is made for it."""
+    return small_world.telemetry(world[0])
+
+
+@pytest.fixture(scope="session")
+def console(world: tuple[Path, tuple[str, str]], transaction: str) -> Iterator[Console]:
     home, versions = world
-    transaction = small_world.telemetry(home)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

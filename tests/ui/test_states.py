@@ -1,13 +1,17 @@
 """What the pages say when there is nothing to show, or something wrong: always what, limit and cure."""
 
+import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.access import Viewer
 from recommender.index import current_version
 from tests.ui.small_world import CHILD, COLD_USER
+from workspace.errors import UnreachableError
 from workspace.ledger import Ledger
 from workspace.paths import Paths
 from workspace.settings import Settings
@@ -40,6 +44,39 @@ def test_telemetry_pages_of_an_empty_workspace_say_what_to_run(tmp_path: Path, m
     assert "recommendr telemetry ingest" in said(opened(tmp_path / "none", monkeypatch, "ingestion"))
     assert "recommendr init" in said(opened(tmp_path / "none", monkeypatch, "system"))
     assert "No line fits" in said(opened(tmp_path / "none", monkeypatch, "trace"))
+
+
+@pytest.mark.parametrize(("page", "down"), [("telemetry", "dashboard.loaders.telemetry.telemetry"),
+                                            ("system", "dashboard.loaders.system.metrics"),
+                                            ("ingestion", "dashboard.loaders.ingestion._ingestion")])  # fmt: skip
+def test_pages_keep_their_last_good_data_with_its_time(
+    world: World, transaction: str, monkeypatch: pytest.MonkeyPatch, page: str, down: str
+) -> None:
+    assert transaction
+
+    def refuse(*_: object) -> None:
+        raise UnreachableError("the warehouse does not answer", hint="see whether it runs")
+
+    module = down.rsplit(".", 1)[0]
+    monkeypatch.setattr(f"{module}._TTL", timedelta(0))
+    good = said(opened(world[0], monkeypatch, page))
+    assert "Shown as of" not in good
+    monkeypatch.setattr(down, refuse)
+    kept = said(opened(world[0], monkeypatch, page))
+    assert re.search(r"Shown as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: the warehouse does not answer", kept)
+    assert "See whether it runs" in kept
+    marker = {"telemetry": "rr-tile", "system": "gateway", "ingestion": "Accepted"}[page]
+    assert marker in good
+    assert marker in kept
+
+
+def test_single_users_are_not_shown_to_another_role(
+    world: World, transaction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert transaction
+    monkeypatch.setattr("dashboard.access.viewer", lambda: Viewer(actor="kim", role="auditor", local=False))
+    text = said(opened(world[0], monkeypatch, "telemetry", tab="Drill down"))
+    assert "Single users are for the role ml." in text
 
 
 def test_system_page_names_a_prometheus_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
