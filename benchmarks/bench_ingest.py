@@ -132,10 +132,12 @@ def marathon(folder: Path, *, events: int, kills: int, chunk_rows: int) -> dict[
     chance = random.Random(SEED)  # noqa: S311 - no secret
     reach, done, at_work = 0.5, 0, 0
     begun = time.perf_counter()
+    coming = _child(home, folder / "sources", chunk_rows)
     while done < kills:
-        with _child(home, folder / "sources", chunk_rows) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"begin\n"
+        # The next process loads its libraries while this one is at work.
+        child, coming = coming, _child(home, folder / "sources", chunk_rows)
+        with child:
+            _let_go(child)
             before = _transactions(home)
             time.sleep(chance.uniform(0, reach))  # a kill comes at any moment, not at a condition
             child.send_signal(signal.SIGKILL)
@@ -146,8 +148,9 @@ def marathon(folder: Path, *, events: int, kills: int, chunk_rows: int) -> dict[
         moved = _transactions(home)
         # The kills shall last as long as the work does.
         reach *= 0.7 if moved / total > done / kills or moved - before > 2 else 1.4
-    with _child(home, folder / "sources", chunk_rows) as child:
-        assert child.wait() == 0
+    with coming:
+        _let_go(coming)
+        assert coming.wait() == 0
     found = found_in(home)
     batches = found.pop("batches")
     return {
@@ -166,8 +169,16 @@ def marathon(folder: Path, *, events: int, kills: int, chunk_rows: int) -> dict[
 def _child(home: Path, source: Path, chunk_rows: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "benchmarks.bench_ingest", "--child", str(source), "--home", str(home)]
     return subprocess.Popen(  # noqa: S603 - our own command
-        [*command, "--chunk-rows", str(chunk_rows)], cwd=ROOT, stdout=subprocess.PIPE
+        [*command, "--chunk-rows", str(chunk_rows)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+
+
+def _let_go(child: "subprocess.Popen[bytes]") -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"begin\n"
 
 
 def _opened(home: Path) -> tuple[Any, Any]:
@@ -200,13 +211,15 @@ def _left_behind(home: Path) -> set[Path]:
 
 def child(source: Path, home: Path, chunk_rows: int | None) -> None:
     """Take a source in and print what it took; what a repetition runs, and what is killed."""
-    from telemetry.ingest import Ingestor, json_lines, parquet
+    from telemetry.ingest import Ingestor, json_lines, lines, parquet
     from workspace.settings import Settings
     from workspace.store import Store
 
     if chunk_rows:
         for module in (json_lines, parquet):
             module.ROWS = chunk_rows  # type: ignore[misc,attr-defined]
+        lines.BLOCK_BYTES = chunk_rows * 400  # type: ignore[misc]
+        sys.stdin.readline()
     settings = Settings(home=home)
     ingestor = Ingestor(settings, Store.open(settings))
     print("begin", flush=True)
@@ -276,9 +289,9 @@ def as_markdown(figures: dict[str, Any]) -> str:
         doubled, malformed = killed["truth"]["duplicates"], killed["truth"]["quarantined"]
         text += [
             f"{killed['kills']} kills by SIGKILL at random moments during the ingest of {killed['rows']:,} rows:",
-            f"{killed['events']:,} events, {doubled:,} duplicates, {malformed:,} malformed lines, all shuffled, half in",
+            f"{killed['events']:,} events, {doubled:,} duplicates, {malformed:,} malformed lines, shuffled; half in",
             f"Parquet and half in JSON Lines, in {killed['transactions']} transactions.",
-            f"{killed['kills_in_the_middle_of_a_transaction']} kills struck while files were written and not committed.",
+            f"{killed['kills_in_the_middle_of_a_transaction']} kills struck while files were there and not committed.",
             f"All counts and sums, by day and type too, {verdict}.",
             "",
         ]

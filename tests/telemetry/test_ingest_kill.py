@@ -11,7 +11,7 @@ KILLS = 25
 
 @pytest.mark.kill
 def test_killed_at_random_moments_every_event_counts_once(tmp_path: Path) -> None:
-    done = marathon(tmp_path, events=150_000, kills=KILLS, chunk_rows=5_000)
+    done = marathon(tmp_path, events=60_000, kills=KILLS, chunk_rows=1_500)
     assert done["found"] == done["truth"]
     assert done["exact"]  # by day and type too
     # The kills did strike: nearly all before the work was done, some between the files and the transaction.
