@@ -9,12 +9,13 @@ import streamlit as st
 
 from dashboard import access, components, controls, words
 from dashboard.components import Tone
+from dashboard.drill_down import drill_down
 from dashboard.loaders import telemetry as loaders
 from dashboard.loaders.telemetry import OWN, PERIODS, Asked
 from dashboard.panels import mode
 from telemetry.answers import DIMENSIONS, HIGH, LOW, N_USERS, PERIOD, VALUE, MetricAnswer, Tile
 from telemetry.metrics import METRICS, Metric, metric
-from workspace.columns import Event, Rollup
+from workspace.columns import Rollup
 from workspace.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -191,76 +192,6 @@ def _segment_link(one: Metric, dims: list[str], row: Mapping[str, Any]) -> compo
     return components.anchor(_named(tuple(row[dim] for dim in dims)), "telemetry", **query)
 
 
-def drill_down(asked: Asked) -> None:
-    """Go from the segment to its users, to one user's slates, to the films and why they were recommended."""
-    viewer = access.viewer()
-    if viewer is None or viewer.role != "ml":
-        components.banner(
-            "Single users are for the role ml.", "The other tabs hold what may be said of groups.", tone="warn"
-        )
-        return
-    one = metric(_chosen_metric())
-    reason = access.reason_for_looking()
-    if not reason:
-        components.banner("State why you look at single users.", "The ledger keeps the reason.")
-        return
-    names = "; ".join(f"{words.dimension(dim)} {', '.join(values)}" for dim, values in asked.where) or "all users"
-    access.record_look(f"telemetry segment: {names}", reason)
-    users = loaders.segment_users(asked, one.name, {})
-    if users.empty:
-        components.banner("Nobody is in this segment.", "Widen the period, or drop a filter.")
-        return
-    st.header(f"Users of the segment: {components.literal(names)}", anchor=False)
-    base = {name: value for name, value in st.query_params.to_dict().items() if name != "who"}
-    rows = [
-        (components.anchor(_short_user(user), "telemetry", **base, who=str(user)), f"{above:,.4g}", f"{below:,.4g}")
-        for user, above, below in users.itertuples(index=False)
-    ]
-    components.table(
-        ("User (pseudonym)", words.measure(one.numerator), words.measure(one.denominator)), rows,
-        numeric=(words.measure(one.numerator), words.measure(one.denominator)),
-        caption=f"Those with most {words.measure(one.numerator).lower()} first, {len(rows)} shown",
-    )  # fmt: skip
-    who = st.query_params.get("who", "")
-    if who:
-        _draw_user(asked, who, reason)
-
-
-def _draw_user(asked: Asked, who: str, reason: str) -> None:
-    if not (who.isdecimal() and int(who) < 2**63):
-        raise InvalidValueError(f"user == {who!r} in the address", "must be the number of a pseudonym")
-    access.record_look(f"telemetry pseudonym {who}", reason)
-    events = loaders.events(asked, user=int(who))
-    st.header(f"User {_short_user(int(who))}", anchor=False)
-    if events.empty:
-        components.banner("This user has no event in the period.")
-        return
-    slates = events[events[Event.SLATE].notna()].groupby(Event.SLATE, sort=False)
-    rows = [_slate_row(str(slate), some) for slate, some in slates]
-    components.table(
-        ("Slate", "Shown (UTC)", "Films", "Clicks", "Thumbs down", "Index version", "Request"),
-        rows[::-1], numeric=("Films", "Clicks", "Thumbs down"), tight=("Shown (UTC)",),
-        caption="The user's slates, the newest first; a slate that the recommender logged opens with its reasons",
-    )  # fmt: skip
-
-
-def _slate_row(slate: str, events: pd.DataFrame) -> tuple[object, ...]:
-    kinds = events[Event.TYPE].value_counts()
-    first = events.iloc[0]
-    clicked = events.loc[events[Event.TYPE].isin(["click", "impression"])].sort_values(Event.TYPE)
-    film = clicked[Event.FILM].iloc[0] if len(clicked) else ""
-    known = loaders.is_logged(slate)
-    return (
-        components.anchor(slate, "recommendations", slate=slate, film=film, tab="Why") if known else slate,
-        f"{first[Event.TS]:%Y-%m-%d %H:%M}",
-        int(kinds.get("impression", 0)),
-        int(kinds.get("click", 0)),
-        int(kinds.get("thumbs_down", 0)),
-        first[Event.INDEX_VERSION] or "",
-        components.anchor("trace", "trace", transaction=first[Event.TRANSACTION]) if first[Event.TRANSACTION] else "",
-    )
-
-
 def survey(asked: Asked) -> None:
     """Put what users say beside what they do."""
     from dashboard import timelines
@@ -325,10 +256,6 @@ def _metric_and_split() -> tuple[Metric, tuple[str, ...]]:
     return metric(name), () if split == "nothing" else (split,)
 
 
-def _chosen_metric() -> str:
-    return controls.choose_one("Metric", _METRIC_TITLES, "metric") or METRICS[0].name
-
-
 def _remarks(answer: MetricAnswer) -> None:
     told = list(answer.notes)
     if answer.suppressed:
@@ -351,10 +278,6 @@ def _download(answer: MetricAnswer) -> None:
 
 def _named(key: Any) -> str:  # noqa: ANN401 - one value, or several
     return " · ".join(str(one) for one in key) if isinstance(key, tuple) else str(key)
-
-
-def _short_user(user: int) -> str:
-    return f"{user:016x}"
 
 
 def number(value: float | None, one: Metric) -> str:

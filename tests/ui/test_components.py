@@ -79,3 +79,35 @@ def test_words_fall_back_to_the_name() -> None:
     assert words.block("new_block") == "New block"
     assert words.feature("people", "director: Agnès Varda") == "Director: Agnès Varda"
     assert words.count(1, "film") == "1 film"
+
+
+def tile(**fields: object) -> components.Tile:
+    given = {"label": "CTR", "value": "9 %", "interval": "[8, 10]", "change": "better", "tone": "good",
+             "course": (1.0, None, 2.0, 3.0)}  # fmt: skip
+    return components.Tile(**{**given, **fields})  # type: ignore[arg-type]
+
+
+def test_tiles_draw_a_gap_where_a_day_has_no_figure(drawn: list[str]) -> None:
+    components.tiles([tile(label="<b>CTR</b>")])
+    (body,) = drawn
+    assert "&lt;b&gt;CTR&lt;/b&gt;" in body
+    assert body.count("polyline%20points") == 2
+    assert "%3Cb%3E" not in body
+
+
+@pytest.mark.parametrize("course", [(), (1.0,), (None, None, 1.0)])
+def test_tiles_draw_no_line_through_less_than_two_points(drawn: list[str], course: tuple[float | None, ...]) -> None:
+    components.tiles([tile(course=course)])
+    assert "rr-spark" not in drawn[0]
+
+
+def test_spans_stay_within_the_whole_and_keep_names_literal(drawn: list[str]) -> None:
+    span = components.Span(label="<i>bff</i>", depth=1, start_pct=-5.0, length_pct=250.0, told="1", own="1", remark="",
+                           failed=True)  # fmt: skip
+    components.spans([span], caption="Hops")
+    assert "&lt;i&gt;bff&lt;/i&gt;" in drawn[0]
+    assert "left:0.00%;width:100.00%" in drawn[0]
+
+
+def test_code_sets_only_what_stands_between_back_quotes() -> None:
+    assert components.code("run `recommendr x` <b>") == "<bdi>run <code>recommendr x</code> &lt;b&gt;</bdi>"
