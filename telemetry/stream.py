@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 BATCH: Final = 50_000
+TIDIED_AFTER: Final = 50
+"""Batches after which the small parts they left are merged."""
 GATHERED_S: Final = 2.0
 REACHED_WITHIN_S: Final = 10.0
 SESSION_MS: Final = 10_000
@@ -68,6 +70,8 @@ def consume(
                 report.add(_take(consumer, messages, settings, ingestor, on_domain_event))
                 handled += len(messages)
                 idle_since = time.monotonic()
+                if len(report.batches) % TIDIED_AFTER == 0:
+                    ingestor.tidy(report)
             elif not consumer.assignment() and time.monotonic() - begun < JOINED_WITHIN_S:
                 # The group is still dealing out the partitions: this is no silence.
                 idle_since = time.monotonic()

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.bench_ingest import marathon
 
-KILLS = 25
+KILLS = 18
 
 
 @pytest.mark.kill
