@@ -43,12 +43,14 @@ from telemetry.rollups.keeping import monday_of
 from telemetry.statistics import correlation
 from telemetry.warehouse import cells
 from telemetry.warehouse.cells import Grain, Plan, Source, name_of
-from telemetry.warehouse.protocol import Warehouse
+from telemetry.warehouse.protocol import Warehouse, Windows
 from telemetry.warehouse.sql import Value
 from telemetry.warehouse.tables import (
     ACTIVE_CUTS,
     ACTIVE_DAY,
     ACTIVE_WEEK,
+    BUCKET_DAY,
+    BUCKET_WEEK,
     CUT,
     EVENTS,
     SUB_REGISTERS,
@@ -360,7 +362,9 @@ class Telemetry:
     ) -> pd.DataFrame:
         parameters = _values(plan, question)
         window = (question.start, question.end)
-        frame = self._warehouse.query(cells.cell_moments(plan, metrics), window=window, parameters=parameters)
+        frame = self._warehouse.query(
+            cells.cell_moments(plan, metrics), window=window, parameters=parameters, windows=_windows(plan, question)
+        )
         frame = _renamed(frame, dims)
         # Without a row there is nobody; a total of nothing still comes as one row.
         return frame[frame[cells.UNITS] > 0].reset_index(drop=True)
@@ -429,6 +433,17 @@ def _whole_weeks(start: dt.date, end: dt.date) -> Span:
     """Return the first and the last Monday whose weeks lie within the span."""
     first = monday_of(start + dt.timedelta(days=6))
     return first, monday_of(end + dt.timedelta(days=1)) - dt.timedelta(days=7)
+
+
+def _windows(plan: Plan, question: MetricQuestion) -> Windows | None:
+    """Return which days are read by week and which one by one, so that no file of the others is opened."""
+    if not plan.weeks:
+        return None
+    monday, last_monday = _whole_weeks(question.start, question.end)
+    before = (question.start, monday - dt.timedelta(days=1))
+    after = (last_monday + dt.timedelta(days=7), question.end)
+    edges = [edge for edge in (before, after) if edge[0] <= edge[1]]
+    return {BUCKET_WEEK.name: [(monday, last_monday)], BUCKET_DAY.name: edges}
 
 
 def _filters(where: Where) -> tuple[str, dict[str, Value]]:

@@ -34,6 +34,19 @@ SURVEY_HARMONIC: Final = "survey_harmonic"
 EARLIER: Final = "earlier_"
 
 _UNIT: Final = "unit"
+_KIND: Final = "kind"
+_LETTER: Final = {name: ord(name[0]) for name in ("impression", "click", "focus", "thumbs_down", "refresh", "survey")}
+_BY_KIND: Final = {
+    Rollup.IMPRESSIONS: f"COUNT_IF({_KIND} = {_LETTER['impression']})",
+    Rollup.SLATES: f"COUNT_IF({_KIND} = {_LETTER['impression']} AND {Event.POSITION} = 1)",
+    Rollup.CLICKS: f"COUNT_IF({_KIND} = {_LETTER['click']})",
+    Rollup.FOCUSES: f"COUNT_IF({_KIND} = {_LETTER['focus']})",
+    Rollup.FOCUS_S: f"SUM(IFF({_KIND} = {_LETTER['focus']}, COALESCE({Event.VALUE}, 0), 0))",
+    Rollup.THUMBS_DOWN: f"COUNT_IF({_KIND} = {_LETTER['thumbs_down']})",
+    Rollup.REFRESHES: f"COUNT_IF({_KIND} = {_LETTER['refresh']})",
+    Rollup.SURVEYS: f"COUNT_IF({_KIND} = {_LETTER['survey']})",
+    Rollup.SURVEY_SCORE: f"SUM(IFF({_KIND} = {_LETTER['survey']}, COALESCE({Event.VALUE}, 0), 0))",
+}
 _REGISTERS: Final = (*USER_REGISTERS, *SURVEY_REGISTERS)
 
 
@@ -77,9 +90,36 @@ def cell_moments(plan: Plan, metrics: Sequence[Metric]) -> str:
     Values: ``start`` and ``end``, the days; for buckets also ``cut``, and with weeks ``monday`` and ``last_monday``;
     for every filtered column its values ``<column>_<number>``.
     """
+    sums, keys = sums_of(metrics), _keys(plan)
+    selected = [*keys, *_moments(metrics), *_sketches(plan)]
+    return _over_units(plan, sums, selected, keys)
+
+
+def event_moments(metrics: Sequence[Metric]) -> str:
+    """Return the SELECT of the moments over all users straight from the events, as one cell.
+
+    It proves the rollups, and answers when there are none. Values: ``start`` and ``end``, the midnights around.
+
+    Args:
+        metrics: Of sums of events only: no sessions, no days of activity.
+    """
     sums = sums_of(metrics)
-    keys = _keys(plan)
-    moments = [f"CAST(AVG({name}) AS DOUBLE) AS {name_of('mean', name)}" for name in sums]
+    counted = ", ".join(f"{_BY_KIND[name]} AS {name}" for name in sums)
+    # Text compared row by row costs as much as all the rest. One letter tells the types apart, and an engine finds it
+    # once for each entry of a part's dictionary.
+    return f"""WITH coded AS (
+  SELECT {Event.USER} AS {_UNIT}, ASCII({Event.TYPE}) AS {_KIND}, {Event.POSITION}, {Event.VALUE}
+  FROM EVENTS WHERE {Event.TS} >= :start AND {Event.TS} < :end
+), per_unit AS (
+  SELECT {_UNIT}, {counted} FROM coded GROUP BY {_UNIT}
+)
+SELECT {", ".join(_moments(metrics))} FROM per_unit"""
+
+
+def _moments(metrics: Sequence[Metric]) -> list[str]:
+    sums = sums_of(metrics)
+    moments = [f"CAST(COUNT(*) AS BIGINT) AS {UNITS}"]
+    moments += [f"CAST(AVG({name}) AS DOUBLE) AS {name_of('mean', name)}" for name in sums]
     moments += [f"CAST(VAR_SAMP({name}) AS DOUBLE) AS {name_of('var', name)}" for name in sums]
     for metric in metrics:
         x, y = metric.numerator, metric.denominator
@@ -88,8 +128,7 @@ def cell_moments(plan: Plan, metrics: Sequence[Metric]) -> str:
             f"CAST(COUNT_IF({x} <> 0 OR {y} <> 0) AS BIGINT) AS {name_of('contributing', metric.name)}",
             f"CAST(COUNT_IF({x} > 0) AS BIGINT) AS {name_of('positive', metric.name)}",
         ]
-    moments += _sketches(plan)
-    return _over_units(plan, sums, [*keys, f"CAST(COUNT(*) AS BIGINT) AS {UNITS}", *moments], keys)
+    return moments
 
 
 def paired_moments(plan: Plan, metrics: Sequence[Metric]) -> str:

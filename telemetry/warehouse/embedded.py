@@ -13,7 +13,7 @@ import duckdb
 
 from telemetry.parts import Part, PartLog
 from telemetry.warehouse.markets import read_markets
-from telemetry.warehouse.protocol import Step, Window
+from telemetry.warehouse.protocol import Step, Window, Windows
 from telemetry.warehouse.sql import Value, names_in, tables_in, to_duckdb
 from telemetry.warehouse.tables import REGION_COLUMNS, REGIONS, ROLLUPS, TABLES, Table, Type
 from workspace.errors import IntegrityError, RecommendrError, StateError
@@ -54,10 +54,15 @@ class EmbeddedWarehouse:
         return f"DuckDB {duckdb.__version__} over Parquet"
 
     def query(
-        self, sql: str, *, window: Window | None = None, parameters: Mapping[str, Value] | None = None
+        self,
+        sql: str,
+        *,
+        window: Window | None = None,
+        parameters: Mapping[str, Value] | None = None,
+        windows: Windows | None = None,
     ) -> "pd.DataFrame":
         """Run a statement; see `Warehouse.query`."""
-        with self._cursor(sql, window) as cursor:
+        with self._cursor(sql, window, windows=windows) as cursor:
             frame = cursor.execute(to_duckdb(sql), _used(sql, parameters)).fetch_df()
         frame.columns = frame.columns.str.lower()
         return frame
@@ -109,26 +114,28 @@ class EmbeddedWarehouse:
 
     @contextmanager
     def _cursor(
-        self, sql: str, window: Window | None, made: _Overlay | None = None
+        self, sql: str, window: Window | None, made: _Overlay | None = None, windows: Windows | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._connection.cursor()
         try:
             with _failures_named():
                 for name in sorted(tables_in(sql)):
-                    cursor.execute(f"CREATE TEMP VIEW {name} AS {self._relation(name, window, made or {})}")
+                    chosen = (windows or {}).get(name, [window])
+                    cursor.execute(f"CREATE TEMP VIEW {name} AS {self._relation(name, chosen, made or {})}")
                 yield cursor
         finally:
             cursor.close()
 
-    def _relation(self, name: str, window: Window | None, made: _Overlay) -> str:
+    def _relation(self, name: str, windows: Sequence[Window | None], made: _Overlay) -> str:
         if name == REGIONS:
             pairs = sorted(read_markets(self._parts.folder).items())
             rows = [f"({_duck_literal(region)}, {_duck_literal(market)})" for region, market in pairs]
             columns = ", ".join(column for column, _ in REGION_COLUMNS)
             return f"SELECT * FROM (VALUES {', '.join(rows)}) AS r({columns})"
         table = next(table for table in TABLES if table.name == name)
-        files = {part.date.isoformat() + part.part_id: part.path for part in self._visible(table, window)
-                 if (table.dataset, part.date) not in made}  # fmt: skip
+        listed = (part for window in windows for part in self._visible(table, window))
+        kept = (part for part in listed if (part.dataset, part.date) not in made)
+        files = {part.date.isoformat() + part.part_id: part.path for part in kept}
         new = {date: path for (dataset, date), path in made.items() if dataset == table.dataset}
         files |= {f"{date.isoformat()}~": path for date, path in new.items() if path is not None}
         if not files:

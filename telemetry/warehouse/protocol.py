@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Window = tuple[dt.date, dt.date]
 """First and last day, both included."""
+Windows = Mapping[str, Sequence[Window]]
+"""Tables of which only some days are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,12 @@ class Warehouse(Protocol):
         ...
 
     def query(
-        self, sql: str, *, window: Window | None = None, parameters: Mapping[str, Value] | None = None
+        self,
+        sql: str,
+        *,
+        window: Window | None = None,
+        parameters: Mapping[str, Value] | None = None,
+        windows: Windows | None = None,
     ) -> "pd.DataFrame":
         """Run a statement.
 
@@ -53,6 +60,7 @@ class Warehouse(Protocol):
             sql: Canonical SQL.
             window: The days it is about; an embedded engine opens no file of any other.
             parameters: Values of its `:name` places.
+            windows: Tables of which even fewer days are read.
 
         Returns:
             The rows, with lower-case column names.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from telemetry.parts import Part, PartLog
 from telemetry.warehouse.markets import read_markets
-from telemetry.warehouse.protocol import Step, Window
+from telemetry.warehouse.protocol import Step, Window, Windows
 from telemetry.warehouse.sql import Value, literal, with_literals
 from telemetry.warehouse.tables import EVENTS, REGION_COLUMNS, REGIONS, TABLES, Table, table_of
 from workspace.errors import RecommendrError, UnreachableError
@@ -73,10 +73,14 @@ class SnowflakeWarehouse:
                 self._replace(table_of(dataset), date, staged)
 
     def query(
-        self, sql: str, *, window: Window | None = None, parameters: Mapping[str, Value] | None = None
+        self,
+        sql: str,
+        *,
+        window: Window | None = None,  # noqa: ARG002 - the statement itself says which days
+        parameters: Mapping[str, Value] | None = None,
+        windows: Windows | None = None,  # noqa: ARG002 - likewise
     ) -> "pd.DataFrame":
-        """Run a statement; see `Warehouse.query`. The window is in the statement itself."""
-        del window
+        """Run a statement; see `Warehouse.query`."""
         text = with_literals(sql, parameters or {})
         with _failures_named():
             frame = self._session.sql(text).to_pandas()
