@@ -74,11 +74,9 @@ class Bench:
 
     Args:
         home: Its folder.
-        users: Weekly users.
-        weeks: Weeks of events.
     """
 
-    def __init__(self, home: Path, users: int, weeks: int) -> None:
+    def __init__(self, home: Path) -> None:
         self.settings = load_settings(home)
         self.clock = SystemClock()
         self.store = Store.open(self.settings)
@@ -86,24 +84,26 @@ class Bench:
         self.warehouse = EmbeddedWarehouse(self.parts, self.settings.warehouse_memory_mb)
         self.telemetry = Telemetry(self.warehouse, self.parts, self.store, self.settings, self.clock)
         self.plain = duckdb.connect(config={"threads": 2, "memory_limit": "1024MiB"})
-        self.spec = HistorySpec(users=users, weeks=weeks, seed=1, end=END)
-        self.weeks = weeks
+        self.end = END
+        self.weeks = 0
 
-    def generate(self, folder: Path) -> int:
-        """Write the events and make them visible parts."""
-        report = write_history(self.spec, folder, physical=True)
+    def take(self, folder: Path) -> int:
+        """Make the events of a written history visible parts."""
         for day in sorted((folder / "events").glob("date=*")):
             added = []
             for file in sorted(day.glob("*.parquet")):
                 with self.parts.target(EVENTS, dt.date.fromisoformat(day.name[5:])) as (temporary, finished):
-                    shutil.move(file, temporary)
+                    _link(file, temporary)
                 added.append(finished())
             self.parts.commit(added=added)
-        return int(report.events)
+        dates = self.parts.dates(EVENTS)
+        self.end = dates[-1] + dt.timedelta(days=1)
+        self.weeks = len(dates) // 7
+        return sum(part.rows for part in self.parts.parts(EVENTS))
 
     def window(self, weeks: int) -> tuple[dt.date, dt.date]:
         """First and last day of the last weeks that have events."""
-        return END - dt.timedelta(weeks=weeks), END - dt.timedelta(days=1)
+        return self.end - dt.timedelta(weeks=weeks), self.end - dt.timedelta(days=1)
 
     def events(self, weeks: int) -> str:
         """The parts of some weeks as plain DuckDB reads them."""
@@ -151,7 +151,7 @@ class Bench:
                 place = whole.schema.get_field_index(table.moment)
                 for shift in range(self.weeks, weeks, self.weeks):
                     date = part.date - dt.timedelta(weeks=shift)
-                    if date < monday_of(END - dt.timedelta(weeks=weeks)):
+                    if date < monday_of(self.end - dt.timedelta(weeks=weeks)):
                         continue
                     moments = pa.array([date] * len(whole), whole.schema.field(place).type)
                     moved = whole.set_column(place, whole.schema.field(place), moments)
@@ -159,6 +159,14 @@ class Bench:
                         pq.write_table(moved, temporary, compression="zstd", row_group_size=16_384)
                     added.append(finished())
             self.parts.commit(added=added)
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        # Another file system.
+        shutil.copyfile(file, target)
 
 
 def in_turns(actions: Mapping[str, Callable[[], Any]], repeats: int = REPEATS) -> dict[str, float]:
@@ -186,12 +194,14 @@ def bytes_read(action: Callable[[], Any]) -> int:
     return read() - before
 
 
-def measure(home: Path, users: int, weeks: int) -> dict[str, Any]:
+def measure(home: Path, history: Path | None, users: int, weeks: int) -> dict[str, Any]:
     """Make the workspace and return its figures."""
-    bench = Bench(home / "home", users, weeks)
-    start = time.perf_counter()
-    events = bench.generate(home / "history")
-    generated_s = time.perf_counter() - start
+    if history is None:
+        history = home / "history"
+        write_history(HistorySpec(users=users, weeks=weeks, seed=1, end=END), history, physical=True)
+    bench = Bench(home / "home")
+    events = bench.take(history)
+    weeks = bench.weeks
     week = in_turns(
         {
             "bare scan of the columns": lambda: bench.plain.execute(SCAN.format(events=bench.events(1))).fetchall(),
@@ -210,7 +220,6 @@ def measure(home: Path, users: int, weeks: int) -> dict[str, Any]:
         "users": users,
         "weeks": weeks,
         "events": events,
-        "generated_s": generated_s,
         "event_bytes": sum(part.bytes for part in bench.parts.parts(EVENTS)),
         "rollup_bytes": {
             table.dataset: sum(part.bytes for part in bench.parts.parts(table.dataset, start=bench.window(weeks)[0]))
@@ -289,10 +298,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--weeks", type=int, default=8)
+    parser.add_argument("--history", type=Path, default=None, help="A history written before, in its physical form.")
     parser.add_argument("--work", type=Path, default=None, help="Folder with room for the events.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
-        figures = measure(Path(folder), arguments.users, arguments.weeks)
+        figures = measure(Path(folder), arguments.history, arguments.users, arguments.weeks)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "telemetry.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (arguments.out / "telemetry.md").write_text(as_markdown(figures), encoding="utf-8")

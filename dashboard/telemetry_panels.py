@@ -15,6 +15,7 @@ from dashboard.loaders.telemetry import OWN, PERIODS, Asked
 from dashboard.panels import mode
 from telemetry.answers import DIMENSIONS, HIGH, LOW, N_USERS, PERIOD, VALUE, MetricAnswer, Tile
 from telemetry.metrics import METRICS, Metric, metric
+from telemetry.warehouse.tables import NONE
 from workspace.columns import Rollup
 from workspace.errors import InvalidValueError
 
@@ -26,6 +27,7 @@ _TICKS: Final = {"share": ".2%", "s": ".2f", "score": ".2f", "count": ".2f"}
 _SPLITS: Final = {"nothing": "Nothing", **{name: words.dimension(name) for name in DIMENSIONS}}
 _ACTIVE_BY: Final = {"region": "Region", "market": "Market", "device": "Device", "index_version": "Index version"}
 _MOST_LINES: Final = 10
+_NOWHERE: Final = "none"
 _OBSERVED: Final = "Correlation over time is no proof that one causes the other."
 
 
@@ -277,7 +279,8 @@ def _download(answer: MetricAnswer) -> None:
 
 
 def _named(key: Any) -> str:  # noqa: ANN401 - one value, or several
-    return " · ".join(str(one) for one in key) if isinstance(key, tuple) else str(key)
+    values = key if isinstance(key, tuple) else (key,)
+    return _NOWHERE if set(values) == {NONE} else " · ".join(str(one) for one in values)
 
 
 def number(value: float | None, one: Metric) -> str:

@@ -94,7 +94,7 @@ class KeyRing:
         self._refresh()
         texts = raw_ids if isinstance(raw_ids, pa.Array | pa.ChunkedArray) else pa.array(raw_ids, pa.string())
         coded = pc.dictionary_encode(texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts)
-        names = [name.encode() for name in coded.dictionary.to_pylist()]
+        names = coded.dictionary.cast(pa.binary()).to_pylist()
         codes = coded.indices.to_numpy(zero_copy_only=False)
         days = np.broadcast_to(np.asarray(dates, dtype="datetime64[D]"), codes.shape)
         starts = np.array([key.valid_from for key in self._keys], dtype="datetime64[D]")
@@ -141,10 +141,14 @@ class KeyRing:
         """Return pseudonyms under one key; those of users met before are remembered while the process lives."""
         if self._remembered_of != key.secret or len(self._remembered) > REMEMBERED:
             self._remembered_of, self._remembered = key.secret, {}
-        known = self._remembered
-        new = [name for name in names if name not in known]
-        known.update(zip(new, _digests(key.secret, new).tolist(), strict=True))
-        return np.fromiter(map(known.__getitem__, names), dtype=np.int64, count=len(names))
+        found = list(map(self._remembered.get, names))
+        missing = [place for place, pseudonym in enumerate(found) if pseudonym is None]
+        new = [names[place] for place in missing]
+        made = _digests(key.secret, new)
+        self._remembered.update(zip(new, made.tolist(), strict=True))
+        out = np.array([pseudonym or 0 for pseudonym in found], dtype=np.int64)
+        out[missing] = made
+        return out
 
     def _refresh(self) -> None:
         """Read the file again when another process has rotated it."""

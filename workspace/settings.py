@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         default=None, description="Connection of Snowflake's connections.toml; unset means the embedded warehouse."
     )
     prometheus_url: str | None = Field(
-        default=None, description="Prometheus to read system metrics from; unset means the embedded series."
+        default=None,
+        repr=False,
+        description="Prometheus to read system metrics from; unset means the embedded series.",
     )
     prometheus_timeout_s: float = Field(default=10, gt=0, le=300, description="Seconds one question to it may take.")
     kafka_brokers: str | None = Field(default=None, description="Kafka's bootstrap servers; unset means no Kafka.")
@@ -114,7 +116,7 @@ def _named(error: ValidationError) -> InvalidValueError | SchemaError:
         known = ", ".join(sorted(Settings.model_fields))
         return SchemaError(f"{TOML_FILE} sets {field!r}", "which is no setting", f"the settings are {known}")
     variable = f"{ENV_PREFIX}{field.upper()}"
-    # A database URL may carry a password: it is never repeated.
-    value = "" if field == "database_url" else f" == {first['input']!r}"
+    # A URL may carry a password: it is never repeated.
+    value = "" if field.endswith("_url") else f" == {first['input']!r}"
     source = f"set {variable}" if variable in os.environ else f"set {variable}, or {field} in {TOML_FILE}"
     return InvalidValueError(f"{variable}{value}", first["msg"][:1].lower() + first["msg"][1:], source)
