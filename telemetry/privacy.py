@@ -11,10 +11,12 @@ would take noise. Every question is therefore recorded with who asked and why.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import JSON, BigInteger, DateTime, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,7 +26,6 @@ from workspace.clock import Clock
 from workspace.store import Base, Store
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -71,14 +72,6 @@ def record_access(
                 suppressed=suppressed,
             )
         )
-
-
-Lines = Sequence[tuple[str, ...]]
-"""Groups of dimensions that are dropped together, coarsest last; for example a variant, then its experiment too."""
-
-_FLOOR: Final = "_floor"
-_POSITIVE: Final = "_positive"
-_HIDDEN: Final = "_hidden"
 
 
 def suppress(
@@ -134,43 +127,56 @@ def hidden_rows(
     """Tell for each row whether it must be withheld; arguments as `suppress`."""
     k = check_scalar(k, "k", ge=2)
     known = {dim: parent for dim, parent in (parents or {}).items() if dim in dims and parent in frame.columns}
-    coarser = [parent for parent in known.values() if parent not in dims]
-    table = frame[[*dims, *coarser]].copy()
-    table.index = range(len(table))
-    table[_FLOOR] = frame[users].to_numpy()
-    # A numerator that is no rare act is everybody's.
-    table[_POSITIVE] = frame[positives].to_numpy() if positives else frame[users].to_numpy()
     # Whoever asks for a table and whoever asks for a wider one must meet the same choice among its totals: dimensions
     # and rows are taken in one order, whatever the order of the question.
-    keys = sorted(dims)
-    table = table.sort_values(keys, kind="stable")
-    found = _hidden(table.reset_index(drop=True), tuple(keys), known, k, {})
-    flags: NDArray[np.bool_] = found[_HIDDEN].set_axis(table.index).sort_index().to_numpy(dtype=bool)
-    return flags
+    keys = tuple(sorted(dims))
+    carried = dict.fromkeys((*keys, *known.values()))
+    codes = {
+        name: np.unique(frame[name].to_numpy(dtype=object).astype(str), return_inverse=True)[1] for name in carried
+    }
+    floor = frame[users].to_numpy(dtype=np.float64)
+    # A numerator that is no rare act is everybody's.
+    acts = frame[positives].to_numpy(dtype=np.float64) if positives else floor
+    place = _added_up(_Cells(codes=codes, floor=floor, acts=acts), keys)[1]
+    order = np.argsort(place, kind="stable")
+    cells = _Cells(codes={name: code[order] for name, code in codes.items()}, floor=floor[order], acts=acts[order])
+    out = np.zeros(len(frame), dtype=bool)
+    out[order] = _hidden(cells, keys, known, k, {})
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cells:
+    """Cells of a table: the number of their value in each dimension, their users and those who acted."""
+
+    codes: Mapping[str, "NDArray[np.intp]"]
+    floor: "NDArray[np.float64]"
+    acts: "NDArray[np.float64]"
+
+
+def _codes(values: "pd.Series[Any]") -> "NDArray[np.intp]":
+    return np.unique(values.to_numpy(dtype=object).astype(str), return_inverse=True)[1]
 
 
 def _hidden(
-    table: "pd.DataFrame",
+    cells: _Cells,
     dims: tuple[str, ...],
     parents: Mapping[str, str],
     k: int,
-    known: dict[tuple[str, ...], "pd.DataFrame"],
-) -> "pd.DataFrame":
-    """Return the table over `dims` with the rows to be withheld, its totals first."""
-    key = tuple(sorted(dims))
-    if key in known:
-        return known[key]
-    cells = table.copy()
-    acts = cells[_POSITIVE]
-    hidden = (cells[_FLOOR] < k) | ((acts > 0) & (acts < k))
-    lines = list(_margins(dims, parents))
-    for line in lines:
-        total = _hidden(_added_up(table, line, parents), line, parents, k, known)
-        hidden |= _of_total(cells, total, line)
-    cells[_HIDDEN] = hidden.to_numpy()
-    _complete(cells, lines, k)
-    known[key] = cells
-    return cells
+    known: dict[tuple[str, ...], "NDArray[np.bool_]"],
+) -> "NDArray[np.bool_]":
+    """Tell which cells of the table over `dims` must be withheld, its totals decided first."""
+    if dims in known:
+        return known[dims]
+    hidden = (cells.floor < k) | ((cells.acts > 0) & (cells.acts < k))
+    lines = []
+    for line in _margins(dims, parents):
+        total, place = _added_up(cells, line)
+        hidden |= _hidden(total, line, parents, k, known)[place]
+        lines += np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
+    _complete(hidden, cells, lines, k)
+    known[dims] = hidden
+    return hidden
 
 
 def _margins(dims: tuple[str, ...], parents: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -186,52 +192,40 @@ def _margins(dims: tuple[str, ...], parents: Mapping[str, str]) -> Iterator[tupl
             yield rest
 
 
-def _added_up(table: "pd.DataFrame", line: tuple[str, ...], parents: Mapping[str, str]) -> "pd.DataFrame":
+def _added_up(cells: _Cells, line: tuple[str, ...]) -> tuple[_Cells, "NDArray[np.intp]"]:
+    """Return the totals over some dimensions, in their order, and for every cell the number of its total."""
     # Adding distinct users counts some twice. That can only hide less of a total, and a total of fewer than k users
     # has no row of k users below it.
-    sums = [_FLOOR, _POSITIVE]
-    keys = list(dict.fromkeys([*line, *(parents[dim] for dim in line if dim in parents and parents[dim] in table)]))
-    if not keys:
-        return table[sums].sum().to_frame().T
-    return table.groupby(keys, dropna=False)[sums].sum().reset_index().sort_values(list(line), ignore_index=True)
+    key = np.zeros(len(cells.floor), dtype=np.int64)
+    for name in line:
+        code = cells.codes[name]
+        key = key * (int(code.max(initial=0)) + 1) + code
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    total = _Cells(
+        codes={name: code[first] for name, code in cells.codes.items()},
+        floor=np.bincount(place, cells.floor, len(first)).astype(np.float64),
+        acts=np.bincount(place, cells.acts, len(first)).astype(np.float64),
+    )
+    return total, place
 
 
-def _of_total(cells: "pd.DataFrame", total: "pd.DataFrame", line: tuple[str, ...]) -> "pd.Series[bool]":
-    import pandas as pd
-
-    if not line:
-        return pd.Series(bool(total[_HIDDEN].iloc[0]) if len(total) else False, index=cells.index)
-    joined = cells[list(line)].merge(total[[*line, _HIDDEN]], on=list(line), how="left")
-    return pd.Series(joined[_HIDDEN].to_numpy(dtype=bool), index=cells.index)
-
-
-def _complete(cells: "pd.DataFrame", lines: Sequence[tuple[str, ...]], k: int) -> None:
-    """Withhold more rows, smallest first, until no line gives one away; changes the column in place."""
-    groups = [positions for line in lines for positions in _positions(cells, line)]
-    floor, hidden = cells[_FLOOR].to_numpy(dtype=float), cells[_HIDDEN].to_numpy(dtype=bool).copy()
-    acts = cells[_POSITIVE].to_numpy(dtype=float)
+def _complete(hidden: "NDArray[np.bool_]", cells: _Cells, lines: Sequence["NDArray[np.intp]"], k: int) -> None:
+    """Withhold more cells, smallest first, until no line gives one away; changes the flags in place."""
     changed = True
     while changed:
         changed = False
-        for group in groups:
-            positions = list(group)
-            while _gives_away(hidden[positions], floor[positions], acts[positions], k):
-                shown = [position for position in positions if not hidden[position]]
-                hidden[min(shown, key=lambda position: (floor[position], position))] = True
+        for line in lines:
+            while _gives_away(hidden[line], cells.floor[line], cells.acts[line], k):
+                shown = line[~hidden[line]]
+                # The first of the smallest: lines are in the order of the table.
+                hidden[shown[np.argmin(cells.floor[shown])]] = True
                 changed = True
-    cells[_HIDDEN] = hidden
-
-
-def _positions(cells: "pd.DataFrame", line: tuple[str, ...]) -> Iterable[Iterable[int]]:
-    if not line:
-        return [range(len(cells))]
-    return [list(rows) for rows in cells.groupby(list(line), dropna=False, sort=False).indices.values()]
 
 
 def _gives_away(hidden: "NDArray[np.bool_]", floor: "NDArray[np.float64]", acts: "NDArray[np.float64]", k: int) -> bool:
-    """Tell whether the rows withheld in a line could be had from the others, or are too few users together."""
+    """Tell whether the cells withheld in a line could be had from the others, or are too few users together."""
     withheld = int(hidden.sum())
-    if withheld in (0, len(hidden)):
+    if withheld in {0, len(hidden)}:
         return False
     together = float(acts[hidden].sum())
     return withheld == 1 or float(floor[hidden].sum()) < k or 0 < together < k
