@@ -7,12 +7,13 @@ import typer
 
 from dashboard.cli import options
 from dashboard.cli.output import Document, answer, printable, progress_bars
-from dashboard.cli.session import workspace
-from workspace.errors import InvalidValueError
+from dashboard.cli.session import ACTOR, workspace
+from workspace.errors import InvalidValueError, StateError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from dashboard.arrivals import Arrivals
     from telemetry.ingest import Ingestor, IngestReport
     from workspace.settings import Settings
 
@@ -40,37 +41,44 @@ def ingest(
     if (path is None) != kafka:
         raise InvalidValueError("the source of the events", "must be one PATH, -, or --kafka", "name exactly one")
     with workspace(home) as settings:
+        from dashboard.arrivals import Arrivals
         from telemetry.ingest import Ingestor
         from workspace.store import Store
 
         store = Store.open(settings)
         ingestor = Ingestor(settings, store)
+        arrivals = Arrivals(settings, store, actor=ACTOR)
         try:
-            report = _from_kafka(settings, ingestor) if path is None else _from_path(path, format, ingestor)
+            if path is None:
+                report = _from_kafka(settings, ingestor, arrivals)
+            else:
+                report = _from_path(path, format, ingestor, arrivals)
+            document = report.to_dict() | {"arrivals": _applied(arrivals)}
         finally:
             ingestor.close()
             store.close()
-        answer(report.to_dict(), account, as_json=as_json)
+        answer(document, account, as_json=as_json)
 
 
-def _from_path(path: str, format: str | None, ingestor: "Ingestor") -> "IngestReport":  # noqa: A002
+def _from_path(path: str, format: str | None, ingestor: "Ingestor", arrivals: "Arrivals") -> "IngestReport":  # noqa: A002
     with progress_bars() as progress:
-        return ingestor.ingest_path(path if path == "-" else Path(path), format, progress)
+        return ingestor.ingest_path(
+            path if path == "-" else Path(path), format, progress, on_domain_event=arrivals.receive
+        )
 
 
-def _from_kafka(settings: "Settings", ingestor: "Ingestor") -> "IngestReport":
+def _from_kafka(settings: "Settings", ingestor: "Ingestor", arrivals: "Arrivals") -> "IngestReport":
     from telemetry.stream import consume
 
-    return consume(settings, ingestor, on_domain_event=_refuse, idle_s=KAFKA_IDLE_S)
+    return consume(settings, ingestor, on_domain_event=arrivals.receive, idle_s=KAFKA_IDLE_S)
 
 
-def _refuse(message: dict[str, Any]) -> None:
-    """Stop before a film or user event: passing its offset here would lose it."""
-    raise InvalidValueError(
-        f"the topic holds a {printable(str(message.get('type')))} event",
-        "which `telemetry ingest` does not take",
-        "run `recommendr ingest --due`, which takes film and user events too",
-    )
+def _applied(arrivals: "Arrivals") -> dict[str, Any]:
+    """Give films and users that came along their vector; where that can't be done now, they wait."""
+    try:
+        return arrivals.apply().to_dict() | {"waiting": 0, "problem": ""}
+    except StateError as problem:
+        return {"films": 0, "users": 0, "waiting": arrivals.waiting(), "problem": str(problem)}
 
 
 def account(document: Document) -> "RenderableType":
@@ -89,6 +97,14 @@ def account(document: Document) -> "RenderableType":
     parts: list[RenderableType] = [Text(printable(document["source"])), counts]
     if document["resumed"]:
         parts.append(Text("An earlier run was cut off; this one went on where it stopped.", style="yellow"))
+    arrived = document["arrivals"]
+    if arrived["films"] or arrived["users"]:
+        told = f"{arrived['films']:,} films and {arrived['users']:,} users have their vector"
+        parts.append(Text(f"{told}; index {printable(str(arrived['index_version']))}."))
+    if arrived["waiting"]:
+        parts.append(
+            Text(f"{arrived['waiting']:,} films and users wait: {printable(arrived['problem'])}", style="yellow")
+        )
     if document["reasons"]:
         parts.append(_two_columns("quarantined because", document["reasons"]))
     if document["dates"]:

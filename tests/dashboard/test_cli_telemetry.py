@@ -108,6 +108,33 @@ def test_rollup_brings_new_events_into_the_answers(copied: Path, tmp_path: Path)
     assert (row["n_users"], row["value"]) == (30, 1.0)
 
 
+def test_ingest_gives_films_and_users_among_the_events_their_vector(copied: Path, tmp_path: Path) -> None:
+    film = {"film_id": "f-mixed", "title": "Among Events", "release_date": "2024-05-01", "genres": ["drama"]}
+    user = {"user_id": "u-mixed", "region": "US", "consent": True}
+    lines = [
+        event("mixed-1"),
+        {"type": "film.updated", "event_id": "m1", "ts": NOW.isoformat(), "film": film},
+        {"type": "user.joined", "event_id": "m2", "ts": NOW.isoformat(), "user": user},
+    ]
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    report = call(copied, "telemetry", "ingest", file).document
+    assert (report["read"], report["accepted"], report["quarantined"]) == (1, 1, 0)
+    assert (report["arrivals"]["films"], report["arrivals"]["users"], report["arrivals"]["waiting"]) == (1, 1, 0)
+    assert call(copied, "explain", "u-mixed", "f-mixed").document["film_id"] == "f-mixed"
+
+
+def test_ingest_lets_films_wait_where_there_is_no_catalogue(tmp_path: Path) -> None:
+    home = Paths(tmp_path / "bare").ensure().home
+    file = tmp_path / "film.jsonl"
+    film = {"film_id": "f", "title": "T", "release_date": "2024-05-01", "genres": ["drama"]}
+    told = {"type": "film.updated", "event_id": "m1", "ts": NOW.isoformat(), "film": film}
+    file.write_text(json.dumps(told) + "\n" + json.dumps(event()))
+    report = call(home, "telemetry", "ingest", file)
+    assert (report.code, report.document["accepted"], report.document["arrivals"]["waiting"]) == (0, 1, 1)
+    assert "recommendr" in report.document["arrivals"]["problem"]
+
+
 def test_ingest_due_takes_the_spool_gives_vectors_and_reports_each_step(copied: Path) -> None:
     paths = Paths(copied)
     film = {"film_id": "f-new", "title": "Just Arrived", "release_date": "2024-05-01", "genres": ["drama"]}
