@@ -34,9 +34,12 @@ from telemetry.parts import EVENTS, PartLog
 from telemetry.queries import MetricQuestion, Purpose, Telemetry
 from telemetry.rollups import roll_up
 from telemetry.rollups.keeping import monday_of
+from telemetry.rollups.statements import summed_up
 from telemetry.warehouse.cells import event_moments
 from telemetry.warehouse.embedded import EmbeddedWarehouse
-from telemetry.warehouse.tables import ACTIVE_DAY, ACTIVE_WEEK, BUCKET_DAY, BUCKET_WEEK, USER_DAY
+from telemetry.warehouse.protocol import Step
+from telemetry.warehouse.stretches import period_of
+from telemetry.warehouse.tables import ACTIVE_DAY, ACTIVE_WEEK, BUCKET_BLOCK, BUCKET_DAY, BUCKET_WEEK, USER_DAY
 from workspace.clock import SystemClock
 from workspace.columns import Rollup
 from workspace.paths import Paths
@@ -66,7 +69,7 @@ SELECT count(*), avg(impressions), avg(clicks), avg(focus_s), avg(thumbs_down), 
   var_samp(refreshes), var_samp(slates), var_samp(surveys), var_samp(survey_score), covar_samp(clicks, impressions),
   covar_samp(focus_s, impressions), covar_samp(thumbs_down, impressions), covar_samp(refreshes, slates),
   covar_samp(survey_score, surveys), covar_samp(surveys, impressions) FROM u"""
-SCAN: Final = "SELECT sum(user_id % 7), max(ts), sum(length(event_type)), sum(position), sum(value) FROM {events}"
+SCAN: Final = "SELECT sum(user_id % 7), sum(length(event_type)), sum(position), sum(value) FROM {events}"
 
 
 class Bench:
@@ -114,7 +117,7 @@ class Bench:
         """Our full recomputation."""
         first, last = self.window(weeks)
         around = {"start": first, "end": last + dt.timedelta(days=1)}
-        return self.warehouse.query(event_moments(SIX), window=(first, last), parameters=around)
+        return self.warehouse.query(event_moments(SIX, bounded=False), window=(first, last), parameters=around)
 
     def pages(self, weeks: int) -> dict[str, Callable[[], Any]]:
         """The questions of the telemetry page over the last weeks."""
@@ -159,6 +162,20 @@ class Bench:
                         pq.write_table(moved, temporary, compression="zstd", row_group_size=16_384)
                     added.append(finished())
             self.parts.commit(added=added)
+        starts = sorted({period_of(monday, BUCKET_BLOCK.days) for monday in self.warehouse.digests(BUCKET_WEEK)})
+        self.warehouse.apply([_block(start) for start in starts])
+
+
+def _block(start: dt.date) -> Step:
+    end = start + dt.timedelta(days=BUCKET_BLOCK.days)
+    return Step(
+        table=BUCKET_BLOCK,
+        dates=(start,),
+        sql=summed_up(BUCKET_BLOCK, BUCKET_WEEK),
+        window=(start, end - dt.timedelta(days=1)),
+        digests=("copied",),
+        parameters={"start": start, "end": end},
+    )
 
 
 def _link(file: Path, target: Path) -> None:
@@ -223,7 +240,7 @@ def measure(home: Path, history: Path | None, users: int, weeks: int) -> dict[st
         "event_bytes": sum(part.bytes for part in bench.parts.parts(EVENTS)),
         "rollup_bytes": {
             table.dataset: sum(part.bytes for part in bench.parts.parts(table.dataset, start=bench.window(weeks)[0]))
-            for table in (USER_DAY, BUCKET_DAY, BUCKET_WEEK, ACTIVE_DAY)
+            for table in (USER_DAY, BUCKET_DAY, BUCKET_WEEK, BUCKET_BLOCK, ACTIVE_DAY)
         },
         "rollup_s_a_day": report.seconds / len(report.dates),
         "one_week_from_events_s": week,

@@ -8,6 +8,7 @@ single users has names that say so (`users_in_segment`, `events_of`); who may ca
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -39,20 +40,19 @@ from telemetry.metrics import METRICS, Metric, metric
 from telemetry.parts import BatchRow, PartLog
 from telemetry.privacy import Purpose
 from telemetry.rollups import pending
-from telemetry.rollups.keeping import monday_of
 from telemetry.statistics import correlation
 from telemetry.warehouse import cells
 from telemetry.warehouse.cells import Grain, Plan, Source, name_of
-from telemetry.warehouse.protocol import Warehouse, Windows
+from telemetry.warehouse.protocol import Warehouse
 from telemetry.warehouse.sql import Value
+from telemetry.warehouse.stretches import BLOCKS, DAYS, WEEKS, Stretch, cover
 from telemetry.warehouse.tables import (
     ACTIVE_CUTS,
     ACTIVE_DAY,
     ACTIVE_WEEK,
-    BUCKET_DAY,
-    BUCKET_WEEK,
     CUT,
     EVENTS,
+    HOUR_ROLLUP,
     SUB_REGISTERS,
     UNKNOWN_MARKET,
     USER_DAY,
@@ -348,23 +348,19 @@ class Telemetry:
         if source == "users" and not exact:
             source = "buckets"
         where = question.where if filtered else {}
-        monday, last_monday = _whole_weeks(question.start, question.end)
         return Plan(
             source=source,
             dims=tuple(DIMENSIONS[dim] for dim in dims),
             filtered=tuple((DIMENSIONS[dim], len(values)) for dim, values in where.items()),
             grain=question.grain,
-            weeks=source == "buckets" and question.grain != "day" and monday <= last_monday,
+            stretches=_stretches(source, question.start, question.end, question.grain),
         )
 
     def _cells(
         self, plan: Plan, metrics: Sequence[Metric], question: MetricQuestion, dims: Sequence[str]
     ) -> pd.DataFrame:
-        parameters = _values(plan, question)
-        window = (question.start, question.end)
-        frame = self._warehouse.query(
-            cells.cell_moments(plan, metrics), window=window, parameters=parameters, windows=_windows(plan, question)
-        )
+        parameters = _values(plan, question.where)
+        frame = self._warehouse.query(cells.cell_moments(plan, metrics), parameters=parameters, windows=plan.windows)
         frame = _renamed(frame, dims)
         # Without a row there is nobody; a total of nothing still comes as one row.
         return frame[frame[cells.UNITS] > 0].reset_index(drop=True)
@@ -391,10 +387,14 @@ class Telemetry:
         return table.assign(market=[markets.get(region, UNKNOWN_MARKET) for region in table["region"]])
 
     def _pairs(self, before: dt.date, start: dt.date, end: dt.date, where: Where) -> pd.DataFrame:
-        question = MetricQuestion(metric=METRICS[0].name, start=before, end=end, where=where, grain="day")
+        question = MetricQuestion(metric=METRICS[0].name, start=before, end=end, where=where)
         plan = self._plan(question, (), MOST_FOR_TILES, filtered=True)
-        parameters = _values(plan, question) | {"turn": start}
-        return self._warehouse.query(cells.paired_moments(plan, METRICS), window=(before, end), parameters=parameters)
+        if plan.source == "buckets":
+            # No stretch may lie across the day where one span ends and the other begins.
+            earlier = _stretches(plan.source, before, start - dt.timedelta(days=1), None)
+            plan = replace(plan, stretches=(*earlier, *_stretches(plan.source, start, end, None)))
+        parameters = _values(plan, question.where) | {"turn": start}
+        return self._warehouse.query(cells.paired_moments(plan, METRICS), parameters=parameters, windows=plan.windows)
 
     def _state(self) -> tuple[object, tuple[dt.date, ...], dt.datetime | None]:
         """Return version, days out of date and newest event; looked up only when anything was added."""
@@ -429,23 +429,6 @@ class Telemetry:
         )
 
 
-def _whole_weeks(start: dt.date, end: dt.date) -> Span:
-    """Return the first and the last Monday whose weeks lie within the span."""
-    first = monday_of(start + dt.timedelta(days=6))
-    return first, monday_of(end + dt.timedelta(days=1)) - dt.timedelta(days=7)
-
-
-def _windows(plan: Plan, question: MetricQuestion) -> Windows | None:
-    """Return which days are read by week and which one by one, so that no file of the others is opened."""
-    if not plan.weeks:
-        return None
-    monday, last_monday = _whole_weeks(question.start, question.end)
-    before = (question.start, monday - dt.timedelta(days=1))
-    after = (last_monday + dt.timedelta(days=7), question.end)
-    edges = [edge for edge in (before, after) if edge[0] <= edge[1]]
-    return {BUCKET_WEEK.name: [(monday, last_monday)], BUCKET_DAY.name: edges}
-
-
 def _filters(where: Where) -> tuple[str, dict[str, Value]]:
     text = ""
     values: dict[str, Value] = {}
@@ -457,17 +440,16 @@ def _filters(where: Where) -> tuple[str, dict[str, Value]]:
     return text, values
 
 
-def _values(plan: Plan, question: MetricQuestion) -> dict[str, Value]:
-    monday, last_monday = _whole_weeks(question.start, question.end)
+def _stretches(source: Source, start: dt.date, end: dt.date, grain: Grain | None) -> tuple[Stretch, ...]:
+    """Return what is read of the rollups for a span: the longest periods that the grain still tells apart."""
+    if source != "buckets":
+        return (Stretch(table=HOUR_ROLLUP if source == "hours" else USER_DAY, first=start, last=end),)
+    return cover(start, end, DAYS if grain == "day" else WEEKS if grain == "week" else BLOCKS)
+
+
+def _values(plan: Plan, where: Where) -> dict[str, Value]:
     known = frozenset(plan.dims) | {column for column, _ in plan.filtered}
-    return {
-        "start": question.start,
-        "end": question.end,
-        "cut": smallest_cut(known).number,
-        "monday": monday,
-        "last_monday": last_monday,
-        **_filters(question.where)[1],
-    }
+    return {"cut": smallest_cut(known).number, **plan.moments, **_filters(where)[1]}
 
 
 def _matching(frame: pd.DataFrame, where: Where) -> NDArray[np.bool_]:

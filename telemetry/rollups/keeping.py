@@ -7,23 +7,39 @@ its events have now, so that a crash, a late event or a deleted partition are al
 import datetime as dt
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from telemetry.parts import EVENTS, PartLog
 from telemetry.rollups import statements
 from telemetry.warehouse.protocol import Step, Warehouse
-from telemetry.warehouse.sql import Value
-from telemetry.warehouse.tables import ACTIVE_DAY, ACTIVE_WEEK, BUCKET_DAY, BUCKET_WEEK, HOUR_ROLLUP, USER_DAY
+from telemetry.warehouse.stretches import period_of
+from telemetry.warehouse.tables import (
+    ACTIVE_DAY,
+    ACTIVE_WEEK,
+    BUCKET_BLOCK,
+    BUCKET_DAY,
+    BUCKET_WEEK,
+    HOUR_ROLLUP,
+    USER_DAY,
+    Table,
+)
 from workspace.clock import Clock
-from workspace.columns import Rollup
+
+if TYPE_CHECKING:
+    from telemetry.warehouse.sql import Value
 
 Progress = Callable[[str, int, int], None]
 
+VERSION: Final = 1
+"""Raised whenever the statements or the tables change, which puts every day out of date."""
+MOST_EVENTS: Final = 2_000_000
+"""Days in a row are rolled up by one statement while they have no more events than this together."""
 _DAY: Final = dt.timedelta(days=1)
-_WEEK: Final = dt.timedelta(days=7)
+_WEEK_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +74,7 @@ def pending(parts: PartLog, warehouse: Warehouse | None = None) -> list[dt.date]
         parts: The visible parts.
         warehouse: Where the rollups are; None means they are parts too.
     """
-    now = parts.digests(EVENTS)
+    now = _wanted(parts)
     rolled = warehouse.digests(USER_DAY) if warehouse else _rolled(parts)
     return sorted(date for date in now.keys() | rolled.keys() if now.get(date) != rolled.get(date))
 
@@ -96,7 +112,7 @@ def roll_up(
         weeks.append(monday)
         for step in steps:
             if step.table is USER_DAY:
-                (computed if step.sql else dropped).append(step.date)
+                (computed if step.sql else dropped).extend(step.dates)
         if progress is not None:
             progress("rollup", len(computed) + len(dropped), len(chosen))
     return RollupReport(
@@ -116,7 +132,11 @@ def monday_of(date: dt.date) -> dt.date:
         >>> monday_of(dt.date(2026, 1, 1))
         datetime.date(2025, 12, 29)
     """
-    return date - dt.timedelta(days=date.weekday())
+    return period_of(date, _WEEK_DAYS)
+
+
+def _wanted(parts: PartLog) -> dict[dt.date, str]:
+    return {date: f"{digest}.{VERSION}" for date, digest in parts.digests(EVENTS).items()}
 
 
 def _rolled(parts: PartLog) -> dict[dt.date, str]:
@@ -124,52 +144,71 @@ def _rolled(parts: PartLog) -> dict[dt.date, str]:
 
 
 def _steps(parts: PartLog, warehouse: Warehouse, monday: dt.date, days: list[dt.date]) -> Iterator[Step]:
-    now = parts.digests(EVENTS)
+    now = _wanted(parts)
+    events: Counter[dt.date] = Counter()
+    for part in parts.parts(EVENTS, start=days[0], end=days[-1]):
+        events[part.date] += part.rows
+    for run in _runs(days, now, events):
+        yield from _day_steps(run, tuple(now.get(day, "") for day in run))
+    left = {date: now[date] for date in warehouse.digests(USER_DAY).keys() | set(days) if date in now}
+    yield _period_step(BUCKET_WEEK, monday, statements.summed_up(BUCKET_WEEK, BUCKET_DAY), left)
+    yield _period_step(ACTIVE_WEEK, monday, statements.active_week(), left)
+    block = period_of(monday, BUCKET_BLOCK.days)
+    yield _period_step(BUCKET_BLOCK, block, statements.summed_up(BUCKET_BLOCK, BUCKET_WEEK), left)
+
+
+def _runs(days: list[dt.date], now: Mapping[dt.date, str], events: Mapping[dt.date, int]) -> list[tuple[dt.date, ...]]:
+    """Return days in a row that one statement makes: each costs as much to plan as a small day to compute."""
+    runs: list[list[dt.date]] = []
+    rows = 0
     for day in days:
-        yield from _day_steps(day, now.get(day, ""))
-    rolled = {date for date in warehouse.digests(USER_DAY) if monday <= date < monday + _WEEK}
-    left = {date for date in rolled | set(days) if date in now}
-    yield from _week_steps(monday, _digest([now[date] for date in sorted(left)]))
+        follows = bool(runs) and runs[-1][-1] + _DAY == day and (runs[-1][-1] in now) == (day in now)
+        if follows and rows + events[day] <= MOST_EVENTS:
+            runs[-1].append(day)
+            rows += events[day]
+        else:
+            runs.append([day])
+            rows = events[day]
+    return [tuple(run) for run in runs]
 
 
-def _day_steps(day: dt.date, digest: str) -> Iterator[Step]:
-    around = _midnights(day)
-    between: dict[str, Value] = {"start": day, "end": day + _DAY}
+def _day_steps(run: tuple[dt.date, ...], digests: tuple[str, ...]) -> Iterator[Step]:
+    first, after = run[0], run[-1] + _DAY
+    # Events are stored in UTC without a zone.
+    around: dict[str, Value] = {
+        "start": dt.datetime.combine(first, dt.time()),
+        "end": dt.datetime.combine(after, dt.time()),
+    }
+    between: dict[str, Value] = {"start": first, "end": after}
     made = (
         (USER_DAY, statements.user_day(), around),
         (HOUR_ROLLUP, statements.hour(), around),
         (BUCKET_DAY, statements.bucket_day(), between),
-        (ACTIVE_DAY, statements.active(Rollup.DATE), between),
+        (ACTIVE_DAY, statements.active_day(), between),
     )
     for table, sql, parameters in made:
         yield Step(
             table=table,
-            date=day,
+            dates=run,
             # A day without events has no rollup: retention deletes both.
-            sql=sql if digest else "",
-            window=(day, day),
-            digest=digest,
+            sql=sql if digests[0] else "",
+            window=(first, run[-1]),
+            digests=digests,
             parameters=parameters,
         )
 
 
-def _week_steps(monday: dt.date, digest: str) -> Iterator[Step]:
-    between: dict[str, Value] = {"start": monday, "end": monday + _WEEK}
-    for table, sql in ((BUCKET_WEEK, statements.bucket_week()), (ACTIVE_WEEK, statements.active(Rollup.WEEK))):
-        yield Step(
-            table=table,
-            date=monday,
-            sql=sql if digest else "",
-            window=(monday, monday + _WEEK - _DAY),
-            digest=digest,
-            parameters=between,
-        )
-
-
-def _midnights(day: dt.date) -> dict[str, Value]:
-    # Events are stored in UTC without a zone.
-    midnight = dt.datetime.combine(day, dt.time())
-    return {"start": midnight, "end": midnight + _DAY}
+def _period_step(table: Table, start: dt.date, sql: str, left: Mapping[dt.date, str]) -> Step:
+    end = start + dt.timedelta(days=table.days)
+    digest = _digest([left[date] for date in sorted(left) if start <= date < end])
+    return Step(
+        table=table,
+        dates=(start,),
+        sql=sql if digest else "",
+        window=(start, end - _DAY),
+        digests=(digest,),
+        parameters={"start": start, "end": end},
+    )
 
 
 def _digest(digests: list[str]) -> str:

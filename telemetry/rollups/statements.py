@@ -22,6 +22,7 @@ from telemetry.warehouse.tables import (
     UNKNOWN_MARKET,
     USER_REGISTERS,
     Cut,
+    Table,
 )
 from workspace.columns import Event, Rollup
 
@@ -42,6 +43,7 @@ _DOUBLES: Final = (Rollup.FOCUS_S, Rollup.SURVEY_SCORE)
 _SUMS: Final = (*Rollup.SUMS, Rollup.USERS)
 _TRIAL: Final = (Event.EXPERIMENT, Event.VARIANT, Event.INDEX_VERSION)
 _WITHIN: Final = f"{Event.TS} >= :start AND {Event.TS} < :end"
+_USER_DAY: Final = f"{Event.USER}, {Rollup.DATE}"
 _EXPOSED: Final = f"{Event.REGION}, {Event.DEVICE}, {', '.join(_TRIAL)}"
 # The bits above those that choose bucket and register.
 _REST: Final = f"({Event.USER} - MOD({Event.USER}, {BUCKETS * SUB_REGISTERS}))"
@@ -66,35 +68,35 @@ def _market() -> str:
 
 
 def user_day() -> str:
-    """Return the SELECT of one day by user and what the user was exposed to.
+    """Return the SELECT of some days by user and what the user was exposed to.
 
-    Values: ``start`` and ``end``, the midnights around the day.
+    Values: ``start`` and ``end``, the midnights around the days.
     """
     trial = ", ".join(f"COALESCE({name}, '{NONE}') AS {name}" for name in _TRIAL)
     counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
     order = f"began, {Event.SESSION}, {_EXPOSED}"
     return f"""WITH pieces AS (
-  SELECT {Event.USER}, {Event.SESSION}, {Event.REGION}, {Event.DEVICE}, {trial},
-    MIN({Event.TS}) AS began,
+  SELECT CAST({Event.TS} AS DATE) AS {Rollup.DATE}, {Event.USER}, {Event.SESSION}, {Event.REGION}, {Event.DEVICE},
+    {trial}, MIN({Event.TS}) AS began,
     {counts}
   FROM EVENTS WHERE {_WITHIN}
-  GROUP BY 1, 2, 3, 4, 5, 6, 7
+  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ), marked AS (
   SELECT pieces.*,
-    IFF(ROW_NUMBER() OVER (PARTITION BY {Event.USER}, {Event.SESSION} ORDER BY {order}) = 1, 1, 0) AS {Rollup.SESSIONS},
-    IFF(ROW_NUMBER() OVER (PARTITION BY {Event.USER} ORDER BY {order}) = 1, 1, 0) AS {Rollup.USERS}
+    IFF(ROW_NUMBER() OVER (PARTITION BY {_USER_DAY}, {Event.SESSION} ORDER BY {order}) = 1, 1, 0) AS {Rollup.SESSIONS},
+    IFF(ROW_NUMBER() OVER (PARTITION BY {_USER_DAY} ORDER BY {order}) = 1, 1, 0) AS {Rollup.USERS}
   FROM pieces
 )
-SELECT CAST(:start AS DATE) AS {Rollup.DATE}, {Event.USER}, MOD({Event.USER}, {BUCKETS}) AS {Rollup.BUCKET},
+SELECT {Rollup.DATE}, {Event.USER}, MOD({Event.USER}, {BUCKETS}) AS {Rollup.BUCKET},
   marked.{Event.REGION} AS {Event.REGION}, {_market()} AS {Rollup.MARKET}, {Event.DEVICE}, {", ".join(_TRIAL)},
   {_summed(_SUMS)}
 FROM {_place("marked")}
-GROUP BY {Event.USER}, marked.{Event.REGION}, {_market()}, {Event.DEVICE}, {", ".join(_TRIAL)}
+GROUP BY {Rollup.DATE}, {Event.USER}, marked.{Event.REGION}, {_market()}, {Event.DEVICE}, {", ".join(_TRIAL)}
 ORDER BY {Event.USER}, {_EXPOSED}"""
 
 
 def hour() -> str:
-    """Return the SELECT of one day by hour, place and random group of users; values as `user_day`.
+    """Return the SELECT of some days by hour, place and random group of users; values as `user_day`.
 
     A user counts once for every hour, place and device.
     """
@@ -124,7 +126,7 @@ def _groups(*columns: str) -> str:
 
 
 def bucket_day() -> str:
-    """Return the SELECT of one day by random group of users, once for each cut; values ``start`` and ``end``, days."""
+    """Return the SELECT of some days by random group of users, for each cut; values ``start`` and ``end``, days."""
     # The lowest set bit of a number is a power of two, whose logarithm no engine rounds to a neighbour.
     run = f"IFF({_REST} = 0, {_ALL_ZERO}, ROUND(LN(BITAND({_REST}, -{_REST})) / LN(2)) - {_SHIFT - 1})"
     registers = [
@@ -153,27 +155,38 @@ def bucket_day() -> str:
 SELECT * FROM cuts ORDER BY {CUT}, {", ".join(DIMENSION_COLUMNS)}, {Rollup.BUCKET}"""
 
 
-def bucket_week() -> str:
-    """Return the SELECT of one week as the sum of its days; values ``start`` and ``end``, Mondays."""
+def summed_up(table: Table, of: Table) -> str:
+    """Return the SELECT of one longer period as the sum of shorter ones; values ``start`` and ``end``, Mondays.
+
+    Args:
+        table: The rollup by bucket of the longer periods.
+        of: That of the shorter ones.
+    """
     maxima = ", ".join(f"CAST(MAX({name}) AS SMALLINT) AS {name}" for name in (*USER_REGISTERS, *SURVEY_REGISTERS))
-    return f"""SELECT CAST(:start AS DATE) AS {Rollup.WEEK}, {CUT}, {Rollup.BUCKET}, {", ".join(DIMENSION_COLUMNS)},
+    return f"""SELECT CAST(:start AS DATE) AS {table.moment}, {CUT}, {Rollup.BUCKET}, {", ".join(DIMENSION_COLUMNS)},
   {_summed(_SUMS)}, {maxima}
-FROM BUCKET_DAY WHERE {Rollup.DATE} >= :start AND {Rollup.DATE} < :end
+FROM {of.name} WHERE {of.moment} >= :start AND {of.moment} < :end
 GROUP BY {CUT}, {Rollup.BUCKET}, {", ".join(DIMENSION_COLUMNS)}
 ORDER BY {CUT}, {", ".join(DIMENSION_COLUMNS)}, {Rollup.BUCKET}"""
 
 
-def active(moment: str) -> str:
-    """Return the SELECT of the distinct users and the sessions of one day or week, once for each cut.
+def active_day() -> str:
+    """Return the SELECT of the distinct users and the sessions of each of some days; values as `bucket_day`."""
+    return _active(Rollup.DATE, Rollup.DATE, (Rollup.DATE,))
 
-    Args:
-        moment: Column that holds the first day, `Rollup.DATE` or `Rollup.WEEK`; values ``start`` and ``end``, days.
-    """
-    return "\nUNION ALL\n".join(
-        f"SELECT CAST(:start AS DATE) AS {moment}, {cut.number} AS {CUT}, {_kept(cut)}, "
+
+def active_week() -> str:
+    """Return the SELECT of the distinct users and the sessions of one week; values as `bucket_week`."""
+    return _active(f"CAST(:start AS DATE) AS {Rollup.WEEK}", Rollup.WEEK, ())
+
+
+def _active(moment: str, order: str, grouped: tuple[str, ...]) -> str:
+    cuts = "\nUNION ALL\n".join(
+        f"SELECT {moment}, {cut.number} AS {CUT}, {_kept(cut)}, "
         f"CAST(COUNT(DISTINCT {Event.USER}) AS BIGINT) AS {Rollup.USERS}, "
         f"CAST(COALESCE(SUM({Rollup.SESSIONS}), 0) AS BIGINT) AS {Rollup.SESSIONS} "
         f"FROM USER_DAY WHERE {Rollup.DATE} >= :start AND {Rollup.DATE} < :end "
-        f"{_groups(*cut.columns)}"
+        f"{_groups(*grouped, *cut.columns)}"
         for cut in ACTIVE_CUTS
     )
+    return f"WITH cuts AS (\n{cuts}\n)\nSELECT * FROM cuts ORDER BY {order}, {CUT}, {', '.join(DIMENSION_COLUMNS)}"

@@ -6,18 +6,16 @@ dimension asked for, and a period. Only cells leave the engine.
 
 # ruff: noqa: S608 - statements are made of our own names; values are bound
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from telemetry.metrics import Metric
+from telemetry.warehouse.stretches import Stretch
 from telemetry.warehouse.tables import (
-    BUCKET_DAY,
-    BUCKET_WEEK,
     CUT,
-    HOUR_ROLLUP,
     SURVEY_REGISTERS,
-    USER_DAY,
     USER_REGISTERS,
 )
 from workspace.columns import Event, Rollup
@@ -47,7 +45,6 @@ _BY_KIND: Final = {
     Rollup.SURVEYS: f"COUNT_IF({_KIND} = {_LETTER['survey']})",
     Rollup.SURVEY_SCORE: f"SUM(IFF({_KIND} = {_LETTER['survey']}, COALESCE({Event.VALUE}, 0), 0))",
 }
-_REGISTERS: Final = (*USER_REGISTERS, *SURVEY_REGISTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +56,30 @@ class Plan:
         dims: Columns of the breakdown.
         filtered: How many values each filtered column has.
         grain: Length of a period; None means one period.
-        weeks: Whole weeks of the span are read as such.
+        stretches: Rows that are read; their dates are values, not text, of the statement.
     """
 
     source: Source
     dims: tuple[str, ...] = ()
     filtered: tuple[tuple[str, int], ...] = ()
     grain: Grain | None = None
-    weeks: bool = False
+    stretches: tuple[Stretch, ...] = ()
+
+    @property
+    def windows(self) -> dict[str, list[tuple[dt.date, dt.date]]]:
+        """The days of each table that are read."""
+        out: dict[str, list[tuple[dt.date, dt.date]]] = {}
+        for one in self.stretches:
+            out.setdefault(one.table.name, []).append((one.first, one.last))
+        return out
+
+    @property
+    def moments(self) -> dict[str, dt.date]:
+        """The values that say where each stretch begins and ends."""
+        out: dict[str, dt.date] = {}
+        for number, one in enumerate(self.stretches):
+            out |= {f"first_{number}": one.first, f"last_{number}": one.last}
+        return out
 
 
 def name_of(kind: str, *columns: str) -> str:
@@ -87,29 +100,30 @@ def sums_of(metrics: Sequence[Metric]) -> tuple[str, ...]:
 def cell_moments(plan: Plan, metrics: Sequence[Metric]) -> str:
     """Return the SELECT of the moments of every cell.
 
-    Values: ``start`` and ``end``, the days; for buckets also ``cut``, and with weeks ``monday`` and ``last_monday``;
-    for every filtered column its values ``<column>_<number>``.
+    Values: `Plan.moments`; for buckets also ``cut``; for every filtered column its values ``<column>_<number>``.
     """
-    sums, keys = sums_of(metrics), _keys(plan)
-    selected = [*keys, *_moments(metrics), *_sketches(plan)]
-    return _over_units(plan, sums, selected, keys)
+    keys = _keys(plan)
+    selected = [*keys, *_moments(metrics), *_sketches(plan, metrics)]
+    return _over_units(plan, metrics, selected, keys)
 
 
-def event_moments(metrics: Sequence[Metric]) -> str:
+def event_moments(metrics: Sequence[Metric], *, bounded: bool = True) -> str:
     """Return the SELECT of the moments over all users straight from the events, as one cell.
 
     It proves the rollups, and answers when there are none. Values: ``start`` and ``end``, the midnights around.
 
     Args:
         metrics: Of sums of events only: no sessions, no days of activity.
+        bounded: False leaves the moments out, for an engine that opens the days of the window and no others.
     """
+    within = f"WHERE {Event.TS} >= :start AND {Event.TS} < :end" if bounded else ""
     sums = sums_of(metrics)
     counted = ", ".join(f"{_BY_KIND[name]} AS {name}" for name in sums)
     # Text compared row by row costs as much as all the rest. One letter tells the types apart, and an engine finds it
     # once for each entry of a part's dictionary.
     return f"""WITH coded AS (
   SELECT {Event.USER} AS {_UNIT}, ASCII({Event.TYPE}) AS {_KIND}, {Event.POSITION}, {Event.VALUE}
-  FROM EVENTS WHERE {Event.TS} >= :start AND {Event.TS} < :end
+  FROM EVENTS {within}
 ), per_unit AS (
   SELECT {_UNIT}, {counted} FROM coded GROUP BY {_UNIT}
 )
@@ -158,12 +172,13 @@ def paired_moments(plan: Plan, metrics: Sequence[Metric]) -> str:
 SELECT {", ".join(out)} FROM per_unit"""
 
 
-def _over_units(plan: Plan, sums: Sequence[str], selected: Sequence[str], keys: Sequence[str]) -> str:
-    registers = [f"MAX({name}) AS {name}" for name in _registers(plan)]
+def _over_units(plan: Plan, metrics: Sequence[Metric], selected: Sequence[str], keys: Sequence[str]) -> str:
+    sums, sketched = sums_of(metrics), _registers(plan, metrics)
+    registers = [f"MAX({name}) AS {name}" for name in sketched]
     summed = ", ".join([_UNIT, *keys, *(f"SUM({name}) AS {name}" for name in _carried(plan, sums)), *registers])
     grouped = f"GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
     return f"""WITH pieces AS (
-{_pieces(plan, sums)}
+{_pieces(plan, [*sums, *sketched])}
 ), per_unit AS (
   SELECT {summed} FROM pieces GROUP BY {", ".join([_UNIT, *keys])}
 )
@@ -175,53 +190,49 @@ def _carried(plan: Plan, sums: Sequence[str]) -> list[str]:
     return [*sums, *([Rollup.USERS] if plan.source == "hours" and Rollup.USERS not in sums else [])]
 
 
-def _sketches(plan: Plan) -> list[str]:
+def _sketches(plan: Plan, metrics: Sequence[Metric]) -> list[str]:
     if plan.source == "hours":
         return [f"CAST(SUM({Rollup.USERS}) AS BIGINT) AS {SEEN}"]
     out = []
+    sketched = _registers(plan, metrics)
     for names, seen, harmonic in (
         (USER_REGISTERS, SEEN, HARMONIC),
         (SURVEY_REGISTERS, SURVEY_SEEN, SURVEY_HARMONIC),
     ):
-        if plan.source == "buckets":
+        if names[0] in sketched:
             occupied = " + ".join(f"COUNT_IF({name} > 0)" for name in names)
             powers = " + ".join(f"SUM(POWER(CAST(2 AS DOUBLE), -{name}))" for name in names)
             out += [f"CAST({occupied} AS BIGINT) AS {seen}", f"CAST({powers} AS DOUBLE) AS {harmonic}"]
     return out
 
 
-def _registers(plan: Plan) -> tuple[str, ...]:
-    return _REGISTERS if plan.source == "buckets" else ()
+def _registers(plan: Plan, metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Return the registers that are needed: of all users, or of those who were surveyed."""
+    if plan.source != "buckets":
+        return ()
+    asked = {metric.denominator == Rollup.SURVEYS for metric in metrics}
+    return (*(USER_REGISTERS if False in asked else ()), *(SURVEY_REGISTERS if True in asked else ()))
 
 
 def _keys(plan: Plan) -> list[str]:
     return [*plan.dims, *([PERIOD] if plan.grain else [])]
 
 
-def _pieces(plan: Plan, sums: Sequence[str]) -> str:
-    carried = [*plan.dims, *_carried(plan, sums), *_registers(plan)]
+def _pieces(plan: Plan, carried: Sequence[str]) -> str:
     filters = "".join(
         f" AND {column} IN ({', '.join(f':{column}_{number}' for number in range(count))})"
         for column, count in plan.filtered
     )
-
-    def select(table: str, unit: str, moment: str, within: str) -> str:
-        selected = ", ".join([f"{unit} AS {_UNIT}", f"{_period(plan, moment)} AS {PERIOD}", *carried])
-        return f"  SELECT {selected} FROM {table} WHERE {within}{filters}"
-
-    days = f"{Rollup.DATE} >= :start AND {Rollup.DATE} <= :end"
-    if plan.source == "users":
-        return select(USER_DAY.name, Event.USER, Rollup.DATE, days)
-    if plan.source == "hours":
-        within = f"CAST({Rollup.HOUR} AS DATE) >= :start AND CAST({Rollup.HOUR} AS DATE) <= :end"
-        return select(HOUR_ROLLUP.name, Rollup.BUCKET, Rollup.HOUR, within)
-    cut = f"{CUT} = :cut AND "
-    if not plan.weeks:
-        return select(BUCKET_DAY.name, Rollup.BUCKET, Rollup.DATE, cut + days)
-    weeks = f"{Rollup.WEEK} >= :monday AND {Rollup.WEEK} <= :last_monday"
-    edges = f"{days} AND ({Rollup.DATE} < :monday OR {Rollup.DATE} >= DATEADD('DAY', 7, :last_monday))"
-    whole = select(BUCKET_WEEK.name, Rollup.BUCKET, Rollup.WEEK, cut + weeks)
-    return f"{whole}\n  UNION ALL\n{select(BUCKET_DAY.name, Rollup.BUCKET, Rollup.DATE, cut + edges)}"
+    cut = f"{CUT} = :cut AND " if plan.source == "buckets" else ""
+    unit = Event.USER if plan.source == "users" else Rollup.BUCKET
+    out = []
+    for number, one in enumerate(plan.stretches):
+        moment = one.table.moment
+        day = f"CAST({moment} AS DATE)" if plan.source == "hours" else moment
+        selected = [f"{unit} AS {_UNIT}", f"{_period(plan, moment)} AS {PERIOD}", *plan.dims, *_carried(plan, carried)]
+        within = f"{cut}{day} >= :first_{number} AND {day} <= :last_{number}{filters}"
+        out.append(f"  SELECT {', '.join(selected)} FROM {one.table.name} WHERE {within}")
+    return "\n  UNION ALL\n".join(out)
 
 
 def _period(plan: Plan, moment: str) -> str:

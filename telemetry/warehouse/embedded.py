@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from telemetry.parts import Part, PartLog
 from telemetry.warehouse.markets import read_markets
@@ -80,16 +83,12 @@ class EmbeddedWarehouse:
         made: dict[tuple[str, dt.date], Path | None] = {}
         added: list[Part] = []
         for step in steps:
-            if not step.sql:
-                made[step.table.dataset, step.date] = None
-                continue
-            part = self._make(step, made)
-            made[step.table.dataset, step.date] = part.path
-            added.append(part)
-        replaced = {(step.table.dataset, step.date) for step in steps}
-        old = [
-            part for table in ROLLUPS for part in self._visible(table, None) if (table.dataset, part.date) in replaced
-        ]
+            made |= {(step.table.dataset, date): None for date in step.dates}
+            if step.sql:
+                parts = self._make(step, made)
+                made |= {(part.dataset, part.date): part.path for part in parts}
+                added += parts
+        old = [part for table in ROLLUPS for part in self._visible(table, None) if (table.dataset, part.date) in made]
         self._parts.commit(added=added, retired=[part.part_id for part in old])
         return sum(part.rows for part in added)
 
@@ -101,15 +100,28 @@ class EmbeddedWarehouse:
         """Let go of the engine."""
         self._connection.close()
 
-    def _make(self, step: Step, made: _Overlay) -> Part:
-        dataset = step.table.dataset
+    def _make(self, step: Step, made: _Overlay) -> list[Part]:
+        sql, values = to_duckdb(step.sql), _used(step.sql, step.parameters)
+        with self._cursor(step.sql, step.window, made) as cursor:
+            if len(step.dates) == 1:  # a large day never passes through Python
+                return [self._copied(cursor, sql, values, step)]
+            table: pa.Table = cursor.sql(sql, params=values).to_arrow_table()
+        days = table.column(step.table.moment).cast(pa.date32())
+        return [
+            self._written(table.filter(pc.equal(days, pa.scalar(date))), step.table.dataset, date, digest)
+            for date, digest in zip(step.dates, step.digests, strict=True)
+        ]
+
+    def _copied(self, cursor: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, Value], step: Step) -> Part:
         options = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP})"
-        with (
-            self._parts.target(dataset, step.date, source_digest=step.digest) as (file, finished),
-            self._cursor(step.sql, step.window, made) as cursor,
-        ):
-            select = f"COPY ({to_duckdb(step.sql)}) TO {_quoted(file)} {options}"
-            cursor.execute(select, _used(step.sql, step.parameters))
+        target = self._parts.target(step.table.dataset, step.dates[0], source_digest=step.digests[0])
+        with target as (file, finished):
+            cursor.execute(f"COPY ({sql}) TO {_quoted(file)} {options}", values)
+        return finished()
+
+    def _written(self, table: pa.Table, dataset: str, date: dt.date, digest: str) -> Part:
+        with self._parts.target(dataset, date, source_digest=digest) as (file, finished):
+            pq.write_table(table, file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
         return finished()
 
     @contextmanager

@@ -19,22 +19,22 @@ Windows = Mapping[str, Sequence[Window]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One rollup of one day or week to be made anew.
+    """One rollup of some days in a row, or of one week, to be made anew.
 
     Args:
         table: What it becomes part of.
-        date: The day, or the Monday of the week.
-        sql: Canonical SELECT of its rows; empty when the day has no events any more.
+        dates: The days, consecutive; of a week its Monday alone.
+        sql: Canonical SELECT of its rows; empty when the days have no events any more.
         window: Days it reads.
-        digest: Digest of the events it is computed from.
+        digests: For each date the digest of the events it is computed from.
         parameters: Values of the statement.
     """
 
     table: Table
-    date: dt.date
+    dates: tuple[dt.date, ...]
     sql: str
     window: Window
-    digest: str = ""
+    digests: tuple[str, ...]
     parameters: Mapping[str, Value] = field(default_factory=dict)
 
 

@@ -107,7 +107,7 @@ class SnowflakeWarehouse:
 
     def apply(self, steps: Sequence[Step]) -> int:
         """Make rollups anew in one transaction, the events of their days loaded first."""
-        days = {step.date: step.digest for step in steps if step.table.days == 1}
+        days = {date for step in steps if step.table.days == 1 for date in step.dates}
         staged = {date: self._stage(EVENTS.dataset, date, self._events(date)) for date in days}
         if self._parts is not None:
             self.set_markets(read_markets(self._parts.folder))
@@ -118,7 +118,7 @@ class SnowflakeWarehouse:
             for step in steps:
                 self._make(step)
         self._changes += 1
-        return sum(self.rows(step.table, (step.date, step.date)) for step in steps if step.sql)
+        return sum(self.rows(step.table, (step.dates[0], step.dates[-1])) for step in steps if step.sql)
 
     def version(self) -> object:
         """Return something that changes whenever this process, or the listing of parts, changed what is stored."""
@@ -132,17 +132,20 @@ class SnowflakeWarehouse:
         return [] if self._parts is None else self._parts.parts(EVENTS.dataset, start=date, end=date)
 
     def _make(self, step: Step) -> None:
-        between = _around(step.table, step.date)
-        self._run(f"DELETE FROM {step.table.name} WHERE {between}")
-        self._run(
-            f"DELETE FROM {STATE} WHERE dataset = {literal(step.table.dataset)} AND part_date = {literal(step.date)}"
-        )
+        dataset = literal(step.table.dataset)
+        first, last = step.dates[0], step.dates[-1]
+        self._run(f"DELETE FROM {step.table.name} WHERE {_around(step.table, first, last)}")
+        made = f"part_date >= {literal(first)} AND part_date <= {literal(last)}"
+        self._run(f"DELETE FROM {STATE} WHERE dataset = {dataset} AND {made}")
         if step.sql:
             columns = ", ".join(column for column, _ in step.table.columns)
             select = with_literals(step.sql, step.parameters)
             self._run(f"INSERT INTO {step.table.name} ({columns}) {select}")
-            row = ", ".join(literal(value) for value in (step.table.dataset, step.date, step.digest))
-            self._run(f"INSERT INTO {STATE} VALUES ({row})")
+            rows = (
+                f"({dataset}, {literal(date)}, {literal(digest)})"
+                for date, digest in zip(step.dates, step.digests, strict=True)
+            )
+            self._run(f"INSERT INTO {STATE} VALUES {', '.join(rows)}")
 
     def _stage(self, dataset: str, date: dt.date, parts: Sequence[Part]) -> str:
         """Put files into the stage and return the place they are at; empty without files."""
@@ -156,7 +159,7 @@ class SnowflakeWarehouse:
         return place
 
     def _replace(self, table: Table, date: dt.date, staged: str) -> None:
-        self._run(f"DELETE FROM {table.name} WHERE {_around(table, date)}")
+        self._run(f"DELETE FROM {table.name} WHERE {_around(table, date, date)}")
         if staged:
             self._run(
                 f"COPY INTO {table.name} FROM {staged} "
@@ -198,9 +201,9 @@ def _columns(columns: Sequence[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {'TIMESTAMP_NTZ' if kind == 'TIMESTAMP' else kind}" for name, kind in columns)
 
 
-def _around(table: Table, date: dt.date) -> str:
-    end = date + dt.timedelta(days=table.days)
-    return f"{table.moment} >= {literal(date)} AND {table.moment} < {literal(end)}"
+def _around(table: Table, first: dt.date, last: dt.date) -> str:
+    end = last + dt.timedelta(days=table.days)
+    return f"{table.moment} >= {literal(first)} AND {table.moment} < {literal(end)}"
 
 
 @contextmanager

@@ -24,6 +24,9 @@ HOUR_BUCKETS: Final = 64
 SUB_REGISTERS: Final = 4
 
 CUT: Final = "cut"
+BLOCK: Final = "block_start"
+FIRST_MONDAY: Final = dt.date(1970, 1, 5)
+"""Weeks and blocks of four weeks are counted from here."""
 USER_REGISTERS: Final = tuple(f"user_register_{number}" for number in range(SUB_REGISTERS))
 SURVEY_REGISTERS: Final = tuple(f"survey_register_{number}" for number in range(SUB_REGISTERS))
 
@@ -111,6 +114,13 @@ BUCKET_WEEK: Final = Table(
     moment=Rollup.WEEK,
     days=7,
 )
+BUCKET_BLOCK: Final = Table(
+    name="BUCKET_BLOCK",
+    dataset="bucket_block",
+    columns=((BLOCK, "DATE"), *BUCKET_DAY.columns[1:]),
+    moment=BLOCK,
+    days=28,
+)
 ACTIVE_DAY: Final = Table(
     name="ACTIVE_DAY",
     dataset="active_day",
@@ -130,7 +140,7 @@ HOUR_ROLLUP: Final = Table(
     columns=((Rollup.HOUR, "TIMESTAMP"), (Rollup.BUCKET, "BIGINT"), *_EXPOSURE[:3], *_SUMS),
     moment=Rollup.HOUR,
 )
-TABLES: Final = (EVENTS, USER_DAY, BUCKET_DAY, BUCKET_WEEK, ACTIVE_DAY, ACTIVE_WEEK, HOUR_ROLLUP)
+TABLES: Final = (EVENTS, USER_DAY, BUCKET_DAY, BUCKET_WEEK, BUCKET_BLOCK, ACTIVE_DAY, ACTIVE_WEEK, HOUR_ROLLUP)
 ROLLUPS: Final = TABLES[1:]
 REGIONS: Final = "REGIONS"
 REGION_COLUMNS: Final[tuple[tuple[str, Type], ...]] = _EXPOSURE[:2]

@@ -155,6 +155,28 @@ def test_weeks_and_days_of_groups_cover_the_span_once(world: World, start: int, 
         assert both["value_x"].tolist() == pytest.approx(both["value_y"].tolist(), rel=1e-12)
 
 
+def test_blocks_of_weeks_cover_a_long_span_once(home: Paths) -> None:
+    long = World(home)
+    lay(long.parts, history(users=40, days=70))
+    roll_up(long.parts, long.warehouse, CLOCK)
+    assert long.warehouse.query("SELECT COUNT(DISTINCT block_start) AS n FROM BUCKET_BLOCK")["n"].iloc[0] == 3
+    for first, last in ((0, 69), (3, 68), (14, 41)):
+        span = {"start": START + dt.timedelta(days=first), "end": START + dt.timedelta(days=last)}
+        for metric in ("sessions_per_day", "survey_score"):
+            users, groups = (long.answer(metric, **span, exact=exact).rows.iloc[0] for exact in (True, False))
+            assert groups["value"] == pytest.approx(users["value"], rel=1e-12)
+            assert groups["n_users"] == pytest.approx(users["n_users"], abs=2)
+    # Tiles of groups take each of the two spans apart as far as it goes.
+    start = START + dt.timedelta(days=33)
+    tiles = [long.telemetry.tiles(start, START + dt.timedelta(days=65), **ASKED)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("telemetry.queries.MOST_FOR_TILES", 0)
+        tiles.append(long.telemetry.tiles(start, START + dt.timedelta(days=65), **ASKED))
+    for exact, grouped in zip(*tiles, strict=True):
+        assert grouped.value == pytest.approx(exact.value, rel=1e-12)
+        assert grouped.change == pytest.approx(exact.change, rel=1e-12)
+
+
 def test_hours_are_sums_of_their_events(world: World) -> None:
     rows = world.answer("sessions_per_day", grain="hour").rows
     hour = EVENTS[Event.TS].dt.floor("h")

@@ -182,6 +182,21 @@ def test_roll_up_computes_only_the_days_that_changed(world: World) -> None:
     assert total == world.query("SELECT COUNT(*) AS n FROM EVENTS")["n"].iloc[0]
 
 
+def test_roll_up_starts_anew_when_its_statements_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.roll_up()
+    monkeypatch.setattr("telemetry.rollups.keeping.VERSION", 99)
+    assert pending(world.parts) == DAYS[:4]
+
+
+def test_days_in_a_row_are_rolled_up_as_if_each_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = "SELECT * FROM BUCKET_DAY ORDER BY ALL"
+    world.roll_up()
+    together = world.query(sql)
+    monkeypatch.setattr("telemetry.rollups.keeping.MOST_EVENTS", 0)
+    world.roll_up(dates=DAYS[:4])
+    pd.testing.assert_frame_equal(world.query(sql), together, rtol=1e-12)
+
+
 def test_roll_up_drops_the_days_whose_events_are_gone(world: World) -> None:
     world.roll_up()
     world.parts.commit(retired=[part.part_id for part in world.parts.parts("events")])

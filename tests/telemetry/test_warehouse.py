@@ -17,9 +17,21 @@ from telemetry.warehouse.cells import Plan, cell_moments, event_moments, paired_
 from telemetry.warehouse.embedded import EmbeddedWarehouse
 from telemetry.warehouse.markets import DEFAULT, read_markets
 from telemetry.warehouse.sql import literal, names_in, tables_in, to_duckdb, with_literals
-from telemetry.warehouse.tables import CUTS, DIMENSION_COLUMNS, EVENTS, TABLES, smallest_cut, table_of
+from telemetry.warehouse.stretches import BLOCKS, DAYS, WEEKS, Stretch, cover, period_of
+from telemetry.warehouse.tables import (
+    BUCKET_DAY,
+    BUCKET_WEEK,
+    CUTS,
+    DIMENSION_COLUMNS,
+    EVENTS,
+    HOUR_ROLLUP,
+    TABLES,
+    USER_DAY,
+    smallest_cut,
+    table_of,
+)
 from tests.telemetry.planted import SCHEMA, START, history, lay
-from workspace.columns import Event, Rollup
+from workspace.columns import Event
 from workspace.errors import IntegrityError, InvalidValueError, UnknownError, UnreachableError
 from workspace.paths import Paths
 from workspace.settings import Settings
@@ -37,7 +49,12 @@ def warehouse(parts: PartLog) -> EmbeddedWarehouse:
 
 
 def every_statement() -> list[str]:
-    plans = [Plan(source="users"), Plan(source="buckets", weeks=True), Plan(source="hours", grain="hour")]
+    day = dt.date(2026, 3, 1)
+    plans = [
+        Plan(source="users", stretches=(Stretch(table=USER_DAY, first=day, last=day),)),
+        Plan(source="buckets", stretches=cover(day, dt.date(2026, 5, 31))),
+        Plan(source="hours", grain="hour", stretches=(Stretch(table=HOUR_ROLLUP, first=day, last=day),)),
+    ]
     return [
         *(cell_moments(plan, METRICS) for plan in plans),
         paired_moments(plans[0], METRICS),
@@ -45,12 +62,13 @@ def every_statement() -> list[str]:
         statements.user_day(),
         statements.hour(),
         statements.bucket_day(),
-        statements.bucket_week(),
-        statements.active(Rollup.DATE),
+        statements.summed_up(BUCKET_WEEK, BUCKET_DAY),
+        statements.active_day(),
+        statements.active_week(),
     ]
 
 
-@pytest.mark.parametrize("sql", every_statement(), ids=range(10))
+@pytest.mark.parametrize("sql", every_statement(), ids=range(11))
 def test_statements_quote_nothing_and_read_only_known_tables(sql: str) -> None:
     # A quoted lower-case name is another column on Snowflake, though its stand-in finds it.
     assert '"' not in sql
@@ -59,7 +77,7 @@ def test_statements_quote_nothing_and_read_only_known_tables(sql: str) -> None:
     common = {cte.alias_or_name for cte in tree.find_all(sqlglot.exp.CTE)}
     read = {table.name for table in tree.find_all(sqlglot.exp.Table)} - common
     assert read == tables_in(sql)
-    assert names_in(sql) >= {"start", "end"}
+    assert names_in(sql) >= {"start", "end"} or names_in(sql) >= {"first_0", "last_0"}
 
 
 def test_to_duckdb_translates_once() -> None:
@@ -115,6 +133,19 @@ def test_smallest_cut_knows_every_combination() -> None:
         assert column in smallest_cut(frozenset({column})).columns
     assert smallest_cut(frozenset()).columns == ()
     assert smallest_cut(frozenset({Event.DEVICE, Event.REGION})) is CUTS[-1]
+
+
+@given(st.dates(dt.date(2025, 1, 1), dt.date(2026, 12, 31)), st.integers(0, 250))
+def test_stretches_cover_every_day_once(start: dt.date, length: int) -> None:
+    end = start + dt.timedelta(days=length)
+    for tables in (BLOCKS, WEEKS, DAYS):
+        days = []
+        for one in cover(start, end, tables):
+            assert period_of(one.first, one.table.days) == one.first
+            moments = range(0, (one.last - one.first).days + 1, one.table.days)
+            days += [one.first + dt.timedelta(days=number + day) for number in moments for day in range(one.table.days)]
+        assert days == [start + dt.timedelta(days=number) for number in range(length + 1)]
+    assert len(cover(start, end)) <= 5
 
 
 def test_markets_are_those_of_the_file_else_the_default(home: Paths) -> None:
