@@ -14,7 +14,7 @@ from telemetry.parts import PartLog
 from telemetry.rollups import pending, roll_up
 from telemetry.rollups.keeping import monday_of
 from telemetry.warehouse.embedded import EmbeddedWarehouse
-from telemetry.warehouse.tables import CUTS, FINE_BUCKETS, ROLLUPS
+from telemetry.warehouse.tables import CUTS, DIMENSION_COLUMNS, FINE_BUCKETS, ROLLUPS
 from tests.telemetry.planted import START, history, lay
 from workspace.clock import FrozenClock
 from workspace.columns import Event, Rollup
@@ -189,7 +189,7 @@ def test_roll_up_starts_anew_when_its_statements_changed(world: World, monkeypat
 
 
 def test_days_in_a_row_are_rolled_up_as_if_each_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    sql = "SELECT * FROM BUCKET_DAY ORDER BY ALL"
+    sql = f"SELECT * FROM BUCKET_DAY ORDER BY event_date, cut, bucket, {', '.join(DIMENSION_COLUMNS)}"
     world.roll_up()
     together = world.query(sql)
     monkeypatch.setattr("telemetry.rollups.keeping.MOST_EVENTS", 0)
