@@ -15,6 +15,8 @@ from workspace.columns import Event
 ROW_GROUP: Final = 131_072
 _PLAIN: Final = (Event.ID, Event.TRANSACTION)  # no two alike: a dictionary would only cost
 _CODED: Final = [name for name in TEXTS if name not in (*_PLAIN, Event.USER)] + [Event.EXTRA]
+# Only these are in an order by which a reader can pass over rows; bounds of the others took 40 % of the writing.
+_BOUNDED: Final = [Event.TS, Event.RECEIVED_AT, Event.USER]
 _DICTIONARIES: Final = [name for name in SCHEMA.names if name not in _PLAIN]
 
 
@@ -47,6 +49,7 @@ def write_part(parts: PartLog, table: pa.Table, date: dt.date) -> Part:
             compression="zstd",
             compression_level=1,
             use_dictionary=_DICTIONARIES,
+            write_statistics=_BOUNDED,
             row_group_size=ROW_GROUP,
             store_schema=False,
         )

@@ -320,7 +320,7 @@ MUTATIONS = st.dictionaries(st.sampled_from([*BASE, "value", "extra", "new"]), V
 
 
 @given(st.lists(MUTATIONS | st.binary(max_size=60).filter(lambda line: b"\n" not in line), max_size=12), st.booleans())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_account_balances_for_any_input(tmp_path: Path, mutations: list[Any], crlf: bool) -> None:
     ingestor = _SHARED.setdefault("ingestor", open_ingestor(tmp_path / "home"))
     turn = _SHARED["turn"] = _SHARED.get("turn", 0) + 1
