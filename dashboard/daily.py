@@ -27,6 +27,9 @@ from workspace.store import Store
 DUE_AFTER: Final = dt.timedelta(hours=20)
 """A scheduler that runs once a day must not find the load due every other day only."""
 
+DELIVERIES_KEPT: Final = dt.timedelta(days=1)
+"""Long enough to look again at what came, and no longer: the files name users."""
+
 State = Literal["done", "nothing to do", "failed"]
 
 
@@ -201,12 +204,19 @@ class _Run:
         from telemetry.privacy import retain
 
         removed = retain(self.parts, self.settings.retention_days, self.clock, Ledger(self.store, self.clock))
-        return f"{removed} parts removed" if removed else ""
+        limit = self.clock.now() - dt.timedelta(days=self.settings.retention_days)
+        expired = len(self.ingestor.quarantine.expire(limit))
+        return f"{removed} parts removed, {expired} files of refused rows" if removed or expired else ""
 
     def sweep(self) -> str:
-        """Remove the files nobody reads any more."""
+        """Remove the files nobody reads any more, and deliveries, which name users, a day after they were taken."""
         with self.parts.writing():
             removed = self.parts.sweep()
+        limit = (self.clock.now() - DELIVERIES_KEPT).timestamp()
+        for file in (self.paths.spool / "done").glob("*"):
+            if file.stat().st_mtime < limit:
+                file.unlink(missing_ok=True)
+                removed.append(file)
         return f"{len(removed)} files removed" if removed else ""
 
 

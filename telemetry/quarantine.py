@@ -96,6 +96,17 @@ class Quarantine:
             path.unlink(missing_ok=True)
         return orphans
 
+    def expire(self, before: dt.datetime) -> list[Path]:
+        """Remove what was refused before a moment: it is kept no longer than the events themselves.
+
+        Args:
+            before: The moment; aware.
+        """
+        old = [path for path in sorted(self.folder.glob("*.jsonl")) if path.stat().st_mtime < before.timestamp()]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return old
+
     def _line(self, source: str, refusal: Refusal, today: dt.date, *, with_text: bool) -> str:
         text = self._text(refusal, today)[:LONGEST_TEXT] if with_text else None
         line = {

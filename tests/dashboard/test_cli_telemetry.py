@@ -1,6 +1,7 @@
 """Telemetry, system, logs and the scheduler's run on the command line: their documents are contracts."""
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,8 +159,13 @@ def test_ingest_due_takes_the_spool_gives_vectors_and_reports_each_step(copied: 
     assert stored(copied) == before + 1
     assert len(call(copied, "recommend", "u-new").document["items"]) == 5
     assert call(copied, "explain", "u-new", "f-new").document["film_id"] == "f-new"
+    (done,) = [path for path in (paths.spool / "done").iterdir() if not path.name.startswith(".")]
     again = {step["name"]: step["state"] for step in call(copied, "ingest", "--due").document["steps"]}
     assert set(again.values()) == {"nothing to do"}, again
+    yesterday = (NOW - timedelta(days=2)).timestamp()
+    os.utime(done, (yesterday, yesterday))
+    assert call(copied, "ingest", "--due").code == 0
+    assert not done.exists(), "a delivery names users: it goes a day after it was taken"
 
 
 def test_ingest_due_goes_on_when_a_step_fails(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

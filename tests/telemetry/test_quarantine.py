@@ -1,6 +1,7 @@
 import datetime as dt
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -88,3 +89,14 @@ def test_without_user_shows_what_is_too_deep_by_outline() -> None:
     for _ in range(12):
         value = [value]
     assert "ann" not in json.dumps(without_user(value, "ann77", "U"))
+
+
+def test_expire_removes_what_was_refused_before_and_nothing_else(tmp_path: Path) -> None:
+    folder, _ = quarantine(tmp_path / "home")
+    for name in ("old", "new"):
+        folder.write(name, "a.jsonl", [Refusal(row=1, field="", reason="malformed JSON", raw=b"{")], TODAY)
+    limit = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
+    os.utime(folder.path("old"), (0, limit.timestamp() - 1))
+    os.utime(folder.path("new"), (0, limit.timestamp() + 1))
+    assert folder.expire(limit) == [folder.path("old")]
+    assert folder.path("new").exists()
