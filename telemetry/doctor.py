@@ -15,8 +15,8 @@ from telemetry.health import ingestion_health
 from telemetry.parts import EVENTS, Part, PartLog, PartRow
 from telemetry.pseudonyms import KEY_FILE
 from telemetry.rollups import pending
-from telemetry.rollups.statements import COUNTS
 from telemetry.warehouse import Warehouse, open_warehouse
+from telemetry.warehouse.sums import COUNTS
 from telemetry.warehouse.tables import BUCKET_DAY, CUT, HOUR_ROLLUP, TABLES, USER_DAY
 from workspace.clock import Clock
 from workspace.columns import Event, Rollup

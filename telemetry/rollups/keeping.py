@@ -104,12 +104,12 @@ def roll_up(
     dropped: list[dt.date] = []
     weeks: list[dt.date] = []
     rows = 0
-    for monday, days in groupby(chosen, monday_of):
-        # One lock and one commit a week: ingestion waits for seconds, and a crash costs one week's work.
+    for days in _batches(parts, chosen):
+        # One lock and one commit a batch: ingestion waits for seconds, and a crash costs no more than that.
         with parts.writing():
-            steps = list(_steps(parts, warehouse, monday, list(days)))
+            steps = list(_steps(parts, warehouse, days))
             rows += warehouse.apply(steps)
-        weeks.append(monday)
+        weeks += sorted({monday_of(day) for day in days})
         for step in steps:
             if step.table is USER_DAY:
                 (computed if step.sql else dropped).extend(step.dates)
@@ -143,18 +143,42 @@ def _rolled(parts: PartLog) -> dict[dt.date, str]:
     return {part.date: part.source_digest for part in parts.parts(USER_DAY.dataset)}
 
 
-def _steps(parts: PartLog, warehouse: Warehouse, monday: dt.date, days: list[dt.date]) -> Iterator[Step]:
-    now = _wanted(parts)
+def _batches(parts: PartLog, chosen: list[dt.date]) -> list[list[dt.date]]:
+    """Return the days in whole weeks, and as many small weeks together as have few events."""
+    if not chosen:
+        return []
+    events = _events(parts, chosen)
+    batches: list[list[dt.date]] = []
+    rows = 0
+    for _, week in groupby(chosen, monday_of):
+        days = list(week)
+        size = sum(events[day] for day in days)
+        if batches and rows + size <= MOST_EVENTS:
+            batches[-1] += days
+            rows += size
+        else:
+            batches.append(days)
+            rows = size
+    return batches
+
+
+def _events(parts: PartLog, days: list[dt.date]) -> Mapping[dt.date, int]:
     events: Counter[dt.date] = Counter()
     for part in parts.parts(EVENTS, start=days[0], end=days[-1]):
         events[part.date] += part.rows
-    for run in _runs(days, now, events):
+    return events
+
+
+def _steps(parts: PartLog, warehouse: Warehouse, days: list[dt.date]) -> Iterator[Step]:
+    now = _wanted(parts)
+    for run in _runs(days, now, _events(parts, days)):
         yield from _day_steps(run, tuple(now.get(day, "") for day in run))
     left = {date: now[date] for date in warehouse.digests(USER_DAY).keys() | set(days) if date in now}
-    yield _period_step(BUCKET_WEEK, monday, statements.summed_up(BUCKET_WEEK, BUCKET_DAY), left)
-    yield _period_step(ACTIVE_WEEK, monday, statements.active_week(), left)
-    block = period_of(monday, BUCKET_BLOCK.days)
-    yield _period_step(BUCKET_BLOCK, block, statements.summed_up(BUCKET_BLOCK, BUCKET_WEEK), left)
+    for monday in sorted({monday_of(day) for day in days}):
+        yield _period_step(BUCKET_WEEK, monday, statements.summed_up(BUCKET_WEEK, BUCKET_DAY), left)
+        yield _period_step(ACTIVE_WEEK, monday, statements.active_week(), left)
+    for block in sorted({period_of(day, BUCKET_BLOCK.days) for day in days}):
+        yield _period_step(BUCKET_BLOCK, block, statements.summed_up(BUCKET_BLOCK, BUCKET_WEEK), left)
 
 
 def _runs(days: list[dt.date], now: Mapping[dt.date, str], events: Mapping[dt.date, int]) -> list[tuple[dt.date, ...]]:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from telemetry.metrics import Metric
 from telemetry.warehouse.stretches import Stretch
+from telemetry.warehouse.sums import COUNTS
 from telemetry.warehouse.tables import (
     CUT,
     SURVEY_REGISTERS,
@@ -32,19 +33,6 @@ SURVEY_HARMONIC: Final = "survey_harmonic"
 EARLIER: Final = "earlier_"
 
 _UNIT: Final = "unit"
-_KIND: Final = "kind"
-_LETTER: Final = {name: ord(name[0]) for name in ("impression", "click", "focus", "thumbs_down", "refresh", "survey")}
-_BY_KIND: Final = {
-    Rollup.IMPRESSIONS: f"COUNT_IF({_KIND} = {_LETTER['impression']})",
-    Rollup.SLATES: f"COUNT_IF({_KIND} = {_LETTER['impression']} AND {Event.POSITION} = 1)",
-    Rollup.CLICKS: f"COUNT_IF({_KIND} = {_LETTER['click']})",
-    Rollup.FOCUSES: f"COUNT_IF({_KIND} = {_LETTER['focus']})",
-    Rollup.FOCUS_S: f"SUM(IFF({_KIND} = {_LETTER['focus']}, COALESCE({Event.VALUE}, 0), 0))",
-    Rollup.THUMBS_DOWN: f"COUNT_IF({_KIND} = {_LETTER['thumbs_down']})",
-    Rollup.REFRESHES: f"COUNT_IF({_KIND} = {_LETTER['refresh']})",
-    Rollup.SURVEYS: f"COUNT_IF({_KIND} = {_LETTER['survey']})",
-    Rollup.SURVEY_SCORE: f"SUM(IFF({_KIND} = {_LETTER['survey']}, COALESCE({Event.VALUE}, 0), 0))",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +106,9 @@ def event_moments(metrics: Sequence[Metric], *, bounded: bool = True) -> str:
     """
     within = f"WHERE {Event.TS} >= :start AND {Event.TS} < :end" if bounded else ""
     sums = sums_of(metrics)
-    counted = ", ".join(f"{_BY_KIND[name]} AS {name}" for name in sums)
-    # Text compared row by row costs as much as all the rest. One letter tells the types apart, and an engine finds it
-    # once for each entry of a part's dictionary.
-    return f"""WITH coded AS (
-  SELECT {Event.USER} AS {_UNIT}, ASCII({Event.TYPE}) AS {_KIND}, {Event.POSITION}, {Event.VALUE}
-  FROM EVENTS {within}
-), per_unit AS (
-  SELECT {_UNIT}, {counted} FROM coded GROUP BY {_UNIT}
+    counted = ", ".join(f"{COUNTS[name]} AS {name}" for name in sums)
+    return f"""WITH per_unit AS (
+  SELECT {Event.USER} AS {_UNIT}, {counted} FROM EVENTS {within} GROUP BY {Event.USER}
 )
 SELECT {", ".join(_moments(metrics))} FROM per_unit"""
 

@@ -148,8 +148,9 @@ class EmbeddedWarehouse:
         listed = (part for window in windows for part in self._visible(table, window))
         kept = (part for part in listed if (part.dataset, part.date) not in made)
         files = {part.date.isoformat() + part.part_id: part.path for part in kept}
-        new = {date: path for (dataset, date), path in made.items() if dataset == table.dataset}
-        files |= {f"{date.isoformat()}~": path for date, path in new.items() if path is not None}
+        for (dataset, date), path in made.items():
+            if dataset == table.dataset and path is not None and any(_within(table, date, one) for one in windows):
+                files[f"{date.isoformat()}~"] = path
         if not files:
             return _empty(table.columns)
         names = ", ".join(_quoted(files[key]) for key in sorted(files))
@@ -166,10 +167,11 @@ class EmbeddedWarehouse:
             if table.dataset not in known:
                 known[table.dataset] = self._parts.parts(table.dataset)
             parts = known[table.dataset]
-        if window is None:
-            return parts
-        first, last = table.first_part(window[0]), window[1]
-        return [part for part in parts if first <= part.date <= last]
+        return [part for part in parts if _within(table, part.date, window)]
+
+
+def _within(table: Table, date: dt.date, window: Window | None) -> bool:
+    return window is None or table.first_part(window[0]) <= date <= window[1]
 
 
 def _used(sql: str, parameters: Mapping[str, Value] | None) -> dict[str, Value]:
