@@ -190,14 +190,14 @@ class _Run:
         from telemetry.rollups import pending, roll_up
         from telemetry.warehouse import open_warehouse
 
-        if not pending(self.parts):
-            return ""
         warehouse = open_warehouse(self.settings, self.store)
         try:
+            if not pending(self.parts, warehouse):
+                return ""
             report = roll_up(self.parts, warehouse, self.clock, progress=self.progress)
         finally:
             warehouse.close()
-        return _told(report.to_dict())
+        return f"{len(report.dates)} days, {len(report.dropped)} dropped, {report.rows:,} rows"
 
     def retain(self) -> str:
         """Let go of telemetry that is older than it may be kept."""

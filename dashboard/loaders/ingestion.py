@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dashboard.freshness import Kept
 from dashboard.loaders.kept import ask
+from dashboard.loaders.telemetry import warehouse
 from telemetry.parts import PartLog
 from workspace.clock import SystemClock
 from workspace.paths import Paths
@@ -55,7 +56,8 @@ def _ingestion(settings: Settings, period: str) -> Ingestion:
 
     since = SystemClock().now() - PERIODS[period]
     with _store(settings) as store:
-        return Ingestion(since=since, health=ingestion_health(PartLog(store, Paths(settings.home)), since=since))
+        parts = PartLog(store, Paths(settings.home))
+        return Ingestion(since=since, health=ingestion_health(parts, since=since, warehouse=warehouse(settings)))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from telemetry.parts import PartLog
 from telemetry.privacy import Purpose
 from telemetry.pseudonyms import KeyRing
 from telemetry.queries import Telemetry
-from telemetry.warehouse import open_warehouse
+from telemetry.warehouse import Warehouse, open_warehouse
 from telemetry.warehouse.cells import Grain
 from workspace.clock import SystemClock
 from workspace.errors import RecommendrError
@@ -62,10 +62,16 @@ class Asked:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
+def warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse of the settings, opened once a process."""
+    return open_warehouse(settings, Store.open(settings))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _opened(settings: Settings) -> Telemetry:
     store, clock = Store.open(settings), SystemClock()
     return Telemetry(
-        open_warehouse(settings, store),
+        warehouse(settings),
         PartLog(store, Paths(settings.home), clock),
         store,
         settings,
