@@ -44,6 +44,9 @@ WEEKS: Final = 26
 _REAL_SLATES: Final = 60
 _BETWEEN: Final = dt.timedelta(minutes=7)
 _LOCK: Final = ".history.lock"
+_SLATE_COLUMNS: Final = [Event.SLATE, Event.USER, "made_at", "film_ids", Event.INDEX_VERSION, Event.TRANSACTION]
+_BEGUN_FILE: Final = ".history.begun"
+"""Tells a history that was cut off from telemetry that somebody brought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,8 @@ def provision_history(
     try:
         with file_lock(paths.telemetry / _LOCK):
             parts = PartLog(store, paths, clock)
-            if (paths.telemetry / TRUTH_FILE).exists() or parts.dates(EVENTS):
+            begun = (paths.telemetry / _BEGUN_FILE).exists()
+            if (paths.telemetry / TRUTH_FILE).exists() or (parts.dates(EVENTS) and not begun):
                 _finish(settings, store, parts, clock, progress)
                 return _counted("ready", parts)
             catalogue = load_catalogue(paths)
@@ -107,10 +111,10 @@ def _provision(
 ) -> HistoryProvision:
     paths = Paths(settings.home)
     world = generate(WorldSpec.from_dict(catalogue.manifest[WORLD]))
-    slates = _real_slates(settings, world, clock, progress)
+    end, slates = _begun(settings, world, clock, progress)
     users = catalogue.users
     write_json(paths.telemetry / MARKETS_FILE, dict(zip(users[User.REGION], users[User.MARKET], strict=True)))
-    with _written(paths, world, weeks, slates, progress) as folder:
+    with _written(paths, world, _spec(world, weeks, end), slates, progress) as folder:
         progress("system samples", 0, 0)
         samples = SeriesStore(paths).import_parquet(folder / "system")
         write_bytes(paths.logs / "history.jsonl", (folder / "logs" / "history.jsonl").read_bytes())
@@ -119,6 +123,7 @@ def _provision(
     _finish(settings, store, parts, clock, progress)
     # Last of all: its presence says that the history is whole.
     write_json(paths.telemetry / TRUTH_FILE, truth)
+    (paths.telemetry / _BEGUN_FILE).unlink(missing_ok=True)
     return replace(_counted("created", parts), samples=samples, slates=len(slates))
 
 
@@ -150,16 +155,30 @@ def _real_slates(settings: Settings, world: World, clock: Clock, progress: Progr
     finally:
         logging.disable(logging.NOTSET)
         engine.store.close()
-    columns = [Event.SLATE, Event.USER, "made_at", "film_ids", Event.INDEX_VERSION, Event.TRANSACTION]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=_SLATE_COLUMNS)
+
+
+def _begun(settings: Settings, world: World, clock: Clock, progress: Progress) -> tuple[dt.date, pd.DataFrame]:
+    """Return the end of the history and the slates in it; a run that was cut off has chosen both already."""
+    file = Paths(settings.home).telemetry / _BEGUN_FILE
+    if not file.exists():
+        made = _real_slates(settings, world, clock, progress)
+        rows = made.assign(made_at=[moment.isoformat() for moment in made["made_at"]]).to_dict("records")
+        write_json(file, {"end": clock.now().date().isoformat(), "slates": rows})
+    told = json.loads(file.read_text("utf-8"))
+    slates = pd.DataFrame(told["slates"], columns=_SLATE_COLUMNS)
+    return dt.date.fromisoformat(told["end"]), slates.assign(made_at=pd.to_datetime(slates["made_at"], utc=True))
+
+
+def _spec(world: World, weeks: int, end: dt.date) -> HistorySpec:
+    return HistorySpec(users=len(world.users), weeks=weeks, seed=world.spec.seed, films=len(world.films), end=end)
 
 
 @contextmanager
-def _written(paths: Paths, world: World, weeks: int, slates: pd.DataFrame, progress: Progress) -> Iterator[Path]:
+def _written(paths: Paths, world: World, spec: HistorySpec, slates: pd.DataFrame, progress: Progress) -> Iterator[Path]:
     """Write the history into a folder that is gone after the block."""
     folder = paths.telemetry / ".history"
     shutil.rmtree(folder, ignore_errors=True)
-    spec = HistorySpec(users=len(world.users), weeks=weeks, seed=world.spec.seed, films=len(world.films))
     try:
         write_history(spec, folder, world=world, slates=slates, progress=progress)
         yield folder
