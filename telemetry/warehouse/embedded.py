@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROW_GROUP: Final = 16_384
 _THREADS: Final = 2
+_SIDE_BY_SIDE: Final = 4
 _Overlay = Mapping[tuple[str, dt.date], Path | None]
 """What is about to be visible: the file of a day made anew, or None for a day that is about to go."""
 
@@ -55,6 +56,11 @@ class EmbeddedWarehouse:
     def name(self) -> str:
         """Which engine, for people."""
         return f"DuckDB {duckdb.__version__} over Parquet"
+
+    @property
+    def side_by_side(self) -> int:
+        """How many statements it takes at a time; every one has a cursor of its own."""
+        return _SIDE_BY_SIDE
 
     def query(
         self,

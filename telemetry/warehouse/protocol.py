@@ -46,6 +46,11 @@ class Warehouse(Protocol):
         """Which engine, for people."""
         ...
 
+    @property
+    def side_by_side(self) -> int:
+        """How many statements it takes at a time."""
+        ...
+
     def query(
         self,
         sql: str,

@@ -45,6 +45,11 @@ class SnowflakeWarehouse:
         """Which engine, for people."""
         return "Snowflake through Snowpark"
 
+    @property
+    def side_by_side(self) -> int:
+        """How many statements it takes at a time: a session has one connection."""
+        return 1
+
     def create_tables(self) -> None:
         """Create what is missing: the tables, the dimension of regions, the state of rollups and the stage."""
         for table in TABLES:
