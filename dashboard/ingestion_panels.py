@@ -17,6 +17,7 @@ _NAMES: Final = {
     "user_day": "Users by day",
     "bucket_day": "Groups of users by day",
     "bucket_week": "Groups of users by week",
+    "bucket_block": "Groups of users by four weeks",
     "active_day": "Active users by day",
     "active_week": "Active users by week",
     "hour": "Hours",

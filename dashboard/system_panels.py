@@ -79,6 +79,7 @@ def _draw_health(lines: tuple[Health, ...]) -> None:
     rows = [
         (
             one.service,
+            "–" if one.heard is None else f"{one.heard:%Y-%m-%d %H:%M}",
             *(_seconds(value) for value in (one.p50_s, one.p95_s, one.p99_s)),
             _held(one.within, LIMITS[Kind.WITHIN_LATENCY], "{:.2%}"),
             _held(one.errors, LIMITS[Kind.ERROR_RATE], "{:.2%}"),
@@ -89,10 +90,11 @@ def _draw_health(lines: tuple[Health, ...]) -> None:
         for one in lines
     ]
     components.table(
-        ("Service", "p50, s", "p95, s", "p99, s", "Within 1 s", "Errors", "CPU", "Memory", "Up"),
+        ("Service", "Hour until (UTC)", "p50, s", "p95, s", "p99, s", "Within 1 s", "Errors", "CPU", "Memory", "Up"),
         rows,
         numeric=("p50, s", "p95, s", "p99, s", "Within 1 s", "Errors", "CPU", "Memory", "Up"),
-        caption="The last hour; quantiles are interpolated inside a bucket, the share within 1 s is exact",
+        tight=("Hour until (UTC)",),
+        caption="The last hour of each; quantiles are interpolated inside a bucket, the share within 1 s is exact",
     )
 
 

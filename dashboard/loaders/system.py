@@ -28,6 +28,7 @@ PERIODS: Final = {
 FRONT: Final = SERVICES[0]
 """The service whose latency is what users wait for."""
 _STEPS: Final = tuple(dt.timedelta(minutes=minutes) for minutes in (1, 5, 15, 30, 60, 180, 360, 720, 1_440))
+LOOKED_BACK: Final = dt.timedelta(days=2)
 _MOST_POINTS: Final = 240
 _LEAST_STEP: Final = dt.timedelta(minutes=5)
 _TTL: Final = dt.timedelta(seconds=20)
@@ -54,9 +55,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """One service at the end of the period, None where nothing is known."""
+    """One service in the last hour it was heard of, None where nothing is known."""
 
     service: str
+    heard: dt.datetime | None
     p50_s: float | None
     p95_s: float | None
     p99_s: float | None
@@ -194,9 +196,13 @@ def _health(scope: Scope, known: Known, end: dt.datetime) -> tuple[Health, ...]:
     # Windows end at whole hours: the newest sample lies in the one that ends next.
     end += hour
 
+    heard: dict[str, dt.datetime] = {}
+
     def last(kind: Kind, quantile: float = 0.95) -> dict[str, float]:
-        question = _question(scope, known, kind, end - 3 * hour, end, hour, by=(Sample.SERVICE,), quantile=quantile)
+        # Services fall silent at different times: each is shown by its own last hour, which the table names.
+        question = _question(scope, known, kind, end - LOOKED_BACK, end, hour, by=(Sample.SERVICE,), quantile=quantile)
         answer = metrics().answer(question).dropna(subset=[VALUE])
+        heard.update(dict(answer.groupby(Sample.SERVICE)[Sample.TS].max()))
         return dict(answer.groupby(Sample.SERVICE)[VALUE].last())
 
     p50, p95, p99 = (last(Kind.LATENCY_QUANTILE, quantile) for quantile in _QUANTILES)
@@ -205,6 +211,7 @@ def _health(scope: Scope, known: Known, end: dt.datetime) -> tuple[Health, ...]:
     return tuple(
         Health(
             service=name,
+            heard=heard.get(name),
             p50_s=p50.get(name),
             p95_s=p95.get(name),
             p99_s=p99.get(name),
