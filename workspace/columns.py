@@ -1,7 +1,7 @@
 """Every column name of the project, once.
 
 No other module spells a column as a string literal. The groups follow the contracts of the data: film, user,
-interaction, quarantine, provenance, telemetry event, its rollups and system sample.
+interaction, quarantine, provenance, telemetry event, its rollups, experiment and system sample.
 """
 
 from typing import Final
@@ -193,6 +193,9 @@ class Rollup:
     SURVEY_SCORE: Final = "survey_score"
     SESSIONS: Final = "sessions"
     USERS: Final = "n_users"
+    POSITIVE_SURVEYS: Final = "positive_surveys"
+    LONG_LOOKS: Final = "long_looks"
+    TOP_IMPRESSIONS: Final = "top_impressions"
 
     SUMS: Final = (
         EVENTS,
@@ -207,6 +210,27 @@ class Rollup:
         SURVEY_SCORE,
         SESSIONS,
     )
+    OF_USERS: Final = (POSITIVE_SURVEYS, LONG_LOOKS, TOP_IMPRESSIONS)
+    """Sums that are kept for single users only."""
+
+
+class Trial:
+    """Columns of the sums of an experiment: which cell, how many users; the sums of a user bear their own names."""
+
+    EXPERIMENT: Final = "experiment_id"
+    VARIANT: Final = "variant"
+    REGION: Final = "region"
+    DEVICE: Final = "device"
+    BUCKET: Final = "bucket"
+    DATE: Final = "event_date"
+    AGE: Final = "days_since_exposure"
+    N: Final = "n"
+    INTERACTIONS: Final = "interactions"
+    ACTIVE_DAYS: Final = "active_days"
+    PRE: Final = "pre_"
+    """Prefix of the same sum over the days before the experiment: a covariate."""
+    CAPPED: Final = "_capped"
+    """Suffix of a sum that is cut at a quantile over users."""
 
 
 class Sample:
