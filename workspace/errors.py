@@ -4,7 +4,8 @@ RecommendrError
 ├── InputError              the caller gave something that can't be used
 │   ├── InvalidValueError   a scalar outside its limits
 │   ├── UnknownError        an id nobody knows (user, film, slate, version)
-│   └── SchemaError         a frame or file with the wrong columns, types or encoding
+│   ├── SchemaError         a frame or file with the wrong columns, types or encoding
+│   └── NotEstimableError   figures that no estimate can be made of, with the reason
 ├── StateError              the workspace is not ready (nothing imported, no index built, locked)
 ├── IntegrityError          a stored file or chain is not what its hash says
 ├── EncoderError            the text encoder can't be loaded or does not fit the index
@@ -45,6 +46,10 @@ class UnknownError(InputError, LookupError):
 
 class SchemaError(InputError):
     """A frame or file with the wrong columns, types or encoding."""
+
+
+class NotEstimableError(InputError):
+    """Figures that no estimate can be made of: never a 0, always the reason."""
 
 
 class StateError(RecommendrError):
