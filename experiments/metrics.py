@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from telemetry.warehouse.sums import FIRST_POSITIONS, LONG_LOOK_S, POSITIVE_SCORE
 from workspace.columns import Rollup, Trial
 from workspace.errors import UnknownError
 
@@ -22,11 +23,6 @@ Unit = Literal["share", "s", "score", "count"]
 
 CAP_QUANTILE: Final = 0.99
 """Sums of a user above this quantile of all exposed users are cut to it."""
-LONG_LOOK_S: Final = 10.0
-"""A look of so many seconds counts as one at a relevant film."""
-POSITIVE_SCORE: Final = 4
-"""An answer from here on is a positive one."""
-FIRST_POSITIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever the statements or the tables change, which puts every day out of date."""
 MOST_EVENTS: Final = 2_000_000
 """Days in a row are rolled up by one statement while they have no more events than this together."""

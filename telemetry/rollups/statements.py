@@ -9,7 +9,7 @@ exactly for a day and a week (`ACTIVE_DAY`, `ACTIVE_WEEK`), and estimated from r
 
 from typing import Final
 
-from telemetry.warehouse.sums import COUNTS
+from telemetry.warehouse.sums import COUNTS, USER_COUNTS
 from telemetry.warehouse.tables import (
     ACTIVE_CUTS,
     BUCKETS,
@@ -61,7 +61,7 @@ def user_day() -> str:
     Values: ``start`` and ``end``, the midnights around the days.
     """
     trial = ", ".join(f"COALESCE({name}, '{NONE}') AS {name}" for name in _TRIAL)
-    counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
+    counts = ",\n    ".join(f"{sql} AS {name}" for name, sql in USER_COUNTS.items())
     order = f"began, {Event.SESSION}, {_EXPOSED}"
     return f"""WITH pieces AS (
   SELECT CAST({Event.TS} AS DATE) AS {Rollup.DATE}, {Event.USER}, {Event.SESSION}, {Event.REGION}, {Event.DEVICE},
@@ -77,7 +77,7 @@ def user_day() -> str:
 )
 SELECT {Rollup.DATE}, {Event.USER}, MOD({Event.USER}, {BUCKETS}) AS {Rollup.BUCKET},
   marked.{Event.REGION} AS {Event.REGION}, {_market()} AS {Rollup.MARKET}, {Event.DEVICE}, {", ".join(_TRIAL)},
-  {_summed(_SUMS)}
+  {_summed((*_SUMS, *Rollup.OF_USERS))}
 FROM {_place("marked")}
 GROUP BY {Rollup.DATE}, {Event.USER}, marked.{Event.REGION}, {_market()}, {Event.DEVICE}, {", ".join(_TRIAL)}
 ORDER BY {Event.USER}, {_EXPOSED}"""

@@ -139,7 +139,7 @@ class EmbeddedWarehouse:
             with _failures_named():
                 for name in sorted(tables_in(sql)):
                     chosen = (windows or {}).get(name, [window])
-                    cursor.execute(f"CREATE TEMP VIEW {name} AS {self._relation(name, chosen, made or {})}")
+                    _view(cursor, name, self._relation(name, chosen, made or {}))
                 yield cursor
         finally:
             cursor.close()
@@ -174,6 +174,15 @@ class EmbeddedWarehouse:
                 known[table.dataset] = self._parts.parts(table.dataset)
             parts = known[table.dataset]
         return [part for part in parts if _within(table, part.date, window)]
+
+
+def _view(cursor: duckdb.DuckDBPyConnection, name: str, relation: str) -> None:
+    try:
+        cursor.execute(f"CREATE TEMP VIEW {name} AS {relation}")
+    except duckdb.BinderException as error:
+        raise StateError(
+            f"{name} was written by an earlier version of this program", hint="run `recommendr telemetry rollup`"
+        ) from error
 
 
 def _within(table: Table, date: dt.date, window: Window | None) -> bool:

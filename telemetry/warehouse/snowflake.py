@@ -15,7 +15,7 @@ from telemetry.parts import Part, PartLog
 from telemetry.warehouse.markets import read_markets
 from telemetry.warehouse.protocol import Step, Window, Windows
 from telemetry.warehouse.sql import Value, literal, with_literals
-from telemetry.warehouse.tables import EVENTS, REGION_COLUMNS, REGIONS, TABLES, Table, table_of
+from telemetry.warehouse.tables import ADDED, EVENTS, REGION_COLUMNS, REGIONS, TABLES, USER_DAY, Table, table_of
 from workspace.errors import RecommendrError, UnreachableError
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class SnowflakeWarehouse:
         """Create what is missing: the tables, the dimension of regions, the state of rollups and the stage."""
         for table in TABLES:
             self._run(f"CREATE TABLE IF NOT EXISTS {table.name} ({_columns(table.columns)})")
+        for column in ADDED:
+            # A table from before there was such a column.
+            self._run(f"ALTER TABLE {USER_DAY.name} ADD COLUMN IF NOT EXISTS {_columns([column])}")
         self._run(f"CREATE TABLE IF NOT EXISTS {REGIONS} ({_columns(REGION_COLUMNS)})")
         self._run(f"CREATE TABLE IF NOT EXISTS {STATE} ({_STATE_COLUMNS})")
         self._run(f"CREATE STAGE IF NOT EXISTS {STAGE}")

@@ -43,6 +43,8 @@ _SECONDS_AND_SCORES: Final = (Rollup.FOCUS_S, Rollup.SURVEY_SCORE)
 _SUMS: Final[tuple[tuple[str, Type], ...]] = tuple(
     (name, "DOUBLE" if name in _SECONDS_AND_SCORES else "BIGINT") for name in (*Rollup.SUMS, Rollup.USERS)
 )
+ADDED: Final[tuple[tuple[str, Type], ...]] = tuple((name, "BIGINT") for name in Rollup.OF_USERS)
+"""Columns of `USER_DAY` that its first version did not have."""
 _REGISTERS: Final[tuple[tuple[str, Type], ...]] = tuple(
     (name, "SMALLINT") for name in (*USER_REGISTERS, *SURVEY_REGISTERS)
 )
@@ -98,7 +100,7 @@ EVENTS: Final = Table(
 USER_DAY: Final = Table(
     name="USER_DAY",
     dataset="user_day",
-    columns=((Rollup.DATE, "DATE"), (Event.USER, "BIGINT"), (Rollup.BUCKET, "BIGINT"), *_EXPOSURE, *_SUMS),
+    columns=((Rollup.DATE, "DATE"), (Event.USER, "BIGINT"), (Rollup.BUCKET, "BIGINT"), *_EXPOSURE, *_SUMS, *ADDED),
     moment=Rollup.DATE,
 )
 BUCKET_DAY: Final = Table(

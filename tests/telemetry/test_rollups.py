@@ -18,7 +18,7 @@ from telemetry.warehouse.tables import CUTS, DIMENSION_COLUMNS, FINE_BUCKETS, RO
 from tests.telemetry.planted import START, history, lay
 from workspace.clock import FrozenClock
 from workspace.columns import Event, Rollup
-from workspace.errors import IntegrityError
+from workspace.errors import IntegrityError, StateError
 from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Store
@@ -87,6 +87,36 @@ def test_user_day_adds_up_to_the_events_of_every_day(rolled: World) -> None:
         expected = {**sums(events), Rollup.USERS: events[Event.USER].nunique()}
         assert rows[list(expected)].sum().to_dict() == pytest.approx(expected)
     assert (found[Rollup.BUCKET] == found[Event.USER] % 1_024).all()
+
+
+def test_user_day_counts_what_only_experiments_ask_for(rolled: World) -> None:
+    found = rolled.query("SELECT * FROM USER_DAY")
+    first = EVENTS[Event.POSITION] <= 5
+    expected = {
+        Rollup.POSITIVE_SURVEYS: (EVENTS[Event.TYPE] == "survey") & (EVENTS[Event.VALUE] >= 4),
+        Rollup.LONG_LOOKS: (EVENTS[Event.TYPE] == "focus") & (EVENTS[Event.VALUE] >= 10) & first,
+        Rollup.TOP_IMPRESSIONS: (EVENTS[Event.TYPE] == "impression") & first,
+    }
+    for name, rows in expected.items():
+        assert 0 < rows.sum() < len(EVENTS)
+        totals = found.groupby(Event.USER)[name].sum()
+        assert totals[totals > 0].to_dict() == EVENTS[rows].groupby(Event.USER).size().to_dict()
+
+
+def test_user_day_leaves_a_look_without_a_place_out(world: World) -> None:
+    kinds = ["focus", "focus", "focus", "focus", "impression", "survey", "survey"]
+    one = EVENTS.iloc[:7].assign(
+        **{Event.ID: list("abcdefg"), Event.USER: 7, Event.TYPE: kinds, Event.TS: pd.Timestamp("2026-03-02T10:00:00"),
+           Event.POSITION: [None, 6, 5, 5, None, None, None], Event.VALUE: [20.0, 20.0, 10.0, 9.99, None, 4.0, 3.0]}
+    )  # fmt: skip
+    lay(world.parts, one)
+    world.roll_up(dates=[START])
+    rows = world.query("SELECT * FROM USER_DAY WHERE user_id = 7")
+    assert rows[list(Rollup.OF_USERS)].sum().to_dict() == {
+        Rollup.POSITIVE_SURVEYS: 1,
+        Rollup.LONG_LOOKS: 1,
+        Rollup.TOP_IMPRESSIONS: 0,
+    }
 
 
 def test_user_day_keeps_what_users_were_exposed_to(rolled: World) -> None:
@@ -195,6 +225,17 @@ def test_days_in_a_row_are_rolled_up_as_if_each_alone(world: World, monkeypatch:
     monkeypatch.setattr("telemetry.rollups.keeping.MOST_EVENTS", 0)
     world.roll_up(dates=DAYS[:4])
     pd.testing.assert_frame_equal(world.query(sql), together, rtol=1e-12)
+
+
+def test_rollups_of_an_earlier_version_are_named_until_they_are_made_anew(world: World) -> None:
+    world.roll_up()
+    for part in world.parts.parts("user_day"):
+        old = pq.read_table(part.path, partitioning=None).drop_columns(list(Rollup.OF_USERS))
+        pq.write_table(old, part.path)
+    with pytest.raises(StateError, match="earlier version"):
+        world.query("SELECT COUNT(*) AS n FROM USER_DAY")
+    world.roll_up(dates=DAYS[:4])
+    assert world.query("SELECT SUM(top_impressions) AS n FROM USER_DAY")["n"].iloc[0] > 0
 
 
 def test_roll_up_drops_the_days_whose_events_are_gone(world: World) -> None:
