@@ -32,6 +32,10 @@ TABLES = {
     "telemetry_rejections",
     "telemetry_access",
     "arrivals",
+    "experiments",
+    "experiment_ramps",
+    "experiment_flags",
+    "experiment_holdout",
     "alembic_version",
 }
 
