@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from experiments.plan import ExperimentPlan, State
-from experiments.records import ExperimentRow, Record
+from experiments.records import Record
 from experiments.verdict import Decision
 from workspace.columns import Trial
 from workspace.errors import InvalidValueError, StateError, UnknownError
@@ -15,10 +15,12 @@ _ROUNDING: Final = 1e-9
 _ADOPTABLE: Final = (State.RUNNING, State.STOPPED, State.DECIDED)
 
 
-def wrong_state(row: ExperimentRow, act: str, needed: str) -> StateError:
+def wrong_state(experiment_id: str, state: str, act: str, needed: str) -> StateError:
     """Return the error of a step that the state forbids, with the order of the states."""
-    order = " → ".join(state.value for state in State)
-    return StateError(f"{row.experiment_id} is {row.state}", f"and must be {needed} to be {act}", f"states go {order}")
+    order = " → ".join(one.value for one in State)
+    return StateError(
+        f"{experiment_id} is {State(state).value}", f"and must be {needed} to be {act}", f"states go {order}"
+    )
 
 
 def check_reason(reason: str) -> None:

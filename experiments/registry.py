@@ -171,7 +171,7 @@ class Registry:
                 share = max(before.plan.default_allocation, before.share or 0.0)
                 return self._placed(session, row, actor, "launch", State.RUNNING, share)
             if row.state != State.DRAFT:
-                raise wrong_state(row, "launched", "a draft")
+                raise wrong_state(experiment_id, row.state, "launched", "a draft")
             plan = self._launchable(session, row, canary=canary)
             _freeze(row, plan)
             flag = add_flag(session, plan.flag, now)
@@ -197,7 +197,7 @@ class Registry:
             row = find_row(session, experiment_id)
             before = read_record(session, row)
             if not before.live or before.placement is None:
-                raise wrong_state(row, "ramped", "a canary or running, with users assigned here")
+                raise wrong_state(experiment_id, row.state, "ramped", "a canary or running, with users assigned here")
             most = RAMP[-1] if before.state is State.CANARY else 1.0
             hint = "a canary ends there: launch it" if before.state is State.CANARY else "0.25 is a quarter"
             check_scalar(share, "share", gt=0, le=most, hint=hint)
@@ -229,7 +229,7 @@ class Registry:
         with self._writing() as session:
             row = find_row(session, experiment_id)
             if row.state not in LIVE:
-                raise wrong_state(row, "stopped", "a canary or running")
+                raise wrong_state(experiment_id, row.state, "stopped", "a canary or running")
             now = self._clock.now()
             row.state, row.stopped_at, row.stop_reason, row.rolled_back = State.STOPPED.value, now, reason, roll_back
             details: dict[str, Any] = {"reason": reason}
@@ -267,7 +267,7 @@ class Registry:
         with self._writing() as session:
             row = find_row(session, experiment_id)
             if row.state != State.STOPPED:
-                raise wrong_state(row, "decided", "stopped")
+                raise wrong_state(experiment_id, row.state, "decided", "stopped")
             now, record = self._clock.now(), read_record(session, row)
             row.state, row.decided_at, row.decision = State.DECIDED.value, now, chosen.value
             row.decision_reason = reason
