@@ -23,6 +23,10 @@ def wrong_state(experiment_id: str, state: str, act: str, needed: str) -> StateE
     )
 
 
+def _as_words(state: State) -> str:
+    return f"a {state.value}" if state in {State.DRAFT, State.CANARY} else state.value
+
+
 def check_reason(reason: str) -> None:
     """Refuse an empty reason.
 
@@ -140,7 +144,7 @@ def check_edit(record: Record, fields: Collection[str]) -> None:
         since = "" if record.launched_at is None else f" on {record.launched_at:%Y-%m-%d}"
         raise StateError(
             f"{', '.join(sorted(fields)) or 'the plan'} of {record.experiment_id} can't be changed: "
-            f"it is {record.state.value}",
+            f"it is {_as_words(record.state)}",
             f"and its plan was frozen at its launch{since}, so that the verdict follows the rule of before the data",
             "stop it and launch a new experiment with the other plan",
         )
