@@ -1,93 +1,21 @@
 """The verdict: what the rule that was frozen at launch says about the figures there are."""
 
 import datetime as dt
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from experiments import sentences
+from experiments.looks import Decision, Judgement, LookResult, Stand, boundaries_of, evaluate
+from experiments.plan import ExperimentPlan
+from experiments.scorecard import Scorecard
+from workspace.errors import InvalidValueError
+
+__all__ = ["Decision", "Ground", "Judgement", "LookResult", "Stand", "Verdict", "judge", "looks_due"]
 
 Ground = Literal["success", "harm", "refused", "undecided", "waiting", "too_early"]
 """Why: the success rule was met, something is harmed, the data can't be trusted, the planned end came without an
 answer, a look is still to come, or none has been yet."""
-
-
-class Decision(StrEnum):
-    """What to do."""
-
-    SHIP = "Ship"
-    ROLL_BACK = "Roll back"
-    KEEP_RUNNING = "Keep running"
-    CANT_TELL = "Can't tell"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """One comparison at one look, held against the boundary of that look.
-
-    Args:
-        metric: Its name.
-        variant: Which treatment.
-        p: Its p-value: two-sided for a primary metric, one-sided towards harm for a guardrail; None when not
-            estimable.
-        p_adjusted: The same, adjusted by Holm over its family.
-        level: What the adjusted one is held against at this look.
-        outcome: ``better``, ``worse`` or ``unclear`` for a primary metric; ``non_inferior``, ``harmed`` or ``unclear``
-            for a guardrail; ``not_estimable`` for either.
-    """
-
-    metric: str
-    variant: str
-    p: float | None
-    p_adjusted: float | None
-    level: float
-    outcome: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookResult:
-    """What one planned look says.
-
-    Args:
-        number: From 1.
-        day: Full days since the start.
-        date: Last full day it saw.
-        information: Share of the planned duration.
-        boundary: Least |z| that decides at this look.
-        level: The same as a two-sided p-value.
-        decision: What it decides.
-        reason: Why.
-        primaries: The primary metrics × treatments.
-        guardrails: The guardrails × treatments.
-    """
-
-    number: int
-    day: int
-    date: dt.date
-    information: float
-    boundary: float
-    level: float
-    decision: Decision
-    reason: str
-    primaries: tuple[Judgement, ...]
-    guardrails: tuple[Judgement, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {
-            "look": self.number,
-            "day": self.day,
-            "date": self.date.isoformat(),
-            "information": self.information,
-            "boundary": self.boundary,
-            "level": self.level,
-            "decision": self.decision.value,
-            "reason": self.reason,
-            "primaries": [one.to_dict() for one in self.primaries],
-            "guardrails": [one.to_dict() for one in self.guardrails],
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +32,8 @@ class Verdict:
         what_would_change: What would change it, in one sentence.
         variant: The treatment it is about; None when it is about none in particular.
         look: Number of the look that decided; None when none has.
-        looks: Every planned look up to this day, evaluated with what was known of its days.
-        next_look: Day of the next planned look; None after the last.
+        looks: Every planned look up to this day, each with what was known of its days.
+        next_look: Day of the next planned look; None after the last, and after a decision.
     """
 
     experiment_id: str
@@ -135,3 +63,123 @@ class Verdict:
             "looks": [one.to_dict() for one in self.looks],
             "next_look": None if self.next_look is None else self.next_look.isoformat(),
         }
+
+
+def looks_due(plan: ExperimentPlan, as_of: dt.date) -> list[tuple[int, dt.date]]:
+    """Return number and last day of the planned looks that can be taken when the events up to a day are known."""
+    dates = [(number, plan.look_date(day)) for number, day in enumerate(plan.rule.look_days, start=1)]
+    return [(number, date) for number, date in dates if date <= as_of]
+
+
+def judge(
+    plan: ExperimentPlan, looks: Sequence[Scorecard], current: Scorecard, *, stopped: dt.date | None = None
+) -> Verdict:
+    """Apply the frozen rule.
+
+    Verdicts are reached at planned looks only. The first look that ships or rolls back decides, and its verdict
+    stands; a ship is withdrawn when the data turn out broken later. Errors of health forbid a verdict on any day.
+
+    Args:
+        plan: The frozen plan.
+        looks: Scorecards of the planned looks up to the day of ``current``, in order, each as of its own last day.
+        current: Scorecard as of the day the verdict is asked for.
+        stopped: Last day of an experiment that was stopped before its planned end.
+
+    Raises:
+        InvalidValueError: When the scorecards are not those of the looks that are due, or of another plan.
+
+    Source: Lan, DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 1983, for looks at boundaries;
+        design.md of this project for the four words.
+    """
+    _check(plan, looks, current)
+    results: list[LookResult] = []
+    crossed: dict[tuple[str, str], int] = {}
+    for (number, _), card, boundary in zip(looks_due(plan, current.as_of), looks, boundaries_of(plan), strict=False):
+        result, crossed = evaluate(plan, number, card, boundary, crossed)
+        results.append(replace(result, reason=sentences.of_look(plan, result, card)))
+    decided = next((one for one in results if one.decision in (Decision.SHIP, Decision.ROLL_BACK)), None)
+    if decided is not None:
+        return _decided(plan, decided, results, looks[decided.number - 1], current)
+    errors = _errors(current)
+    if errors:
+        return _verdict(plan, current, results, Decision.CANT_TELL, "refused", sentences.refused(plan, errors))
+    return _open(plan, results, looks, current, stopped)
+
+
+def _decided(
+    plan: ExperimentPlan, look: LookResult, results: Sequence[LookResult], card: Scorecard, current: Scorecard
+) -> Verdict:
+    errors = _errors(current)
+    if look.decision is Decision.ROLL_BACK:
+        told = sentences.rolled_back(plan, look, card)
+        return _verdict(plan, current, results, look.decision, "harm", told, look=look)
+    if errors:
+        told = sentences.refused(plan, errors, look)
+        return _verdict(plan, current, results, Decision.CANT_TELL, "refused", told)
+    return _verdict(plan, current, results, look.decision, "success", sentences.shipped(plan, look, card), look=look)
+
+
+def _open(
+    plan: ExperimentPlan,
+    results: Sequence[LookResult],
+    looks: Sequence[Scorecard],
+    current: Scorecard,
+    stopped: dt.date | None,
+) -> Verdict:
+    early = stopped if stopped is not None and stopped <= current.as_of and stopped < plan.planned_end else None
+    last = (results[-1], looks[-1]) if results else None
+    if early is not None or current.as_of >= plan.planned_end:
+        look, card = last if last is not None else (None, current)
+        told = sentences.undecided(plan, look, card, early)
+        return _verdict(plan, current, results, Decision.CANT_TELL, "undecided", told)
+    following = plan.look_date(plan.rule.look_days[len(results)])
+    if last is None:
+        told = sentences.too_early(plan, current, following)
+        return _verdict(plan, current, results, Decision.KEEP_RUNNING, "too_early", told, following=following)
+    told = sentences.waiting(plan, *last, following)
+    return _verdict(plan, current, results, Decision.KEEP_RUNNING, "waiting", told, following=following)
+
+
+def _verdict(
+    plan: ExperimentPlan,
+    current: Scorecard,
+    results: Sequence[LookResult],
+    decision: Decision,
+    ground: Ground,
+    told: tuple[str, str],
+    *,
+    look: LookResult | None = None,
+    following: dt.date | None = None,
+) -> Verdict:
+    return Verdict(
+        experiment_id=plan.experiment_id,
+        plan_digest=plan.digest,
+        as_of=current.as_of,
+        decision=decision,
+        ground=ground,
+        reason=told[0],
+        what_would_change=told[1],
+        variant=None if look is None else look.variant,
+        look=None if look is None else look.number,
+        looks=tuple(results),
+        next_look=following,
+    )
+
+
+def _errors(card: Scorecard) -> tuple[str, ...]:
+    return tuple(one.message for one in card.findings if one.level == "error")
+
+
+def _check(plan: ExperimentPlan, looks: Sequence[Scorecard], current: Scorecard) -> None:
+    due = [date for _, date in looks_due(plan, current.as_of)]
+    given = [card.as_of for card in looks]
+    if given != due:
+        raise InvalidValueError(
+            f"looks of {[day.isoformat() for day in given]}", f"must be those of {[day.isoformat() for day in due]}"
+        )
+    for card in (*looks, current):
+        if card.plan_digest != plan.digest:
+            hint = "a rule that was frozen at launch is applied to its own experiment only"
+            raise InvalidValueError(
+                f"a scorecard of plan {card.plan_digest[:12]}", f"must be of {plan.digest[:12]}", hint
+            )
