@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from workspace.errors import NotEstimableError, UnknownError
 
 if TYPE_CHECKING:
     from experiments.cells import Cells
-    from experiments.statistics import Estimate, Moments
+    from experiments.statistics import Estimate, Method
 
 SHOWN_ALPHA: Final = 0.05
 """Error of the intervals that are shown unadjusted, whatever the rule's own."""
@@ -103,37 +103,42 @@ def effect(plan: ExperimentPlan, cells: "Cells", metric: str, variant: str, *, c
 def _source(plan: ExperimentPlan, cells: "Cells", stratum: str | None) -> "_Source":
     by = [Trial.VARIANT, *([stratum] if stratum else [])]
     folded = cells.where(**{Trial.VARIANT: list(plan.names)}).fold(by)
-    return _Source(folded, folded.fold([Trial.VARIANT]), stratum)
+    whole = folded.fold([Trial.VARIANT])
+    variants = folded.keys[Trial.VARIANT].tolist()
+    strata = folded.keys[stratum].tolist() if stratum else [""] * len(folded)
+    return _Source(
+        folded=folded,
+        whole=whole,
+        rows={(str(name), str(place)): row for row, (name, place) in enumerate(zip(variants, strata, strict=True))},
+        arms={str(name): row for row, name in enumerate(whole.keys[Trial.VARIANT])},
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """Cells by variant and stratum, and the same by variant alone."""
+    """Cells by variant and stratum, and the same by variant alone, with the row of each."""
 
     folded: "Cells"
     whole: "Cells"
-    stratum: str | None
-
-    def users(self, variant: str) -> dict[str, int]:
-        """Users of a variant by stratum."""
-        mine = self.folded.where(**{Trial.VARIANT: variant})
-        names = mine.keys[self.stratum].tolist() if self.stratum else [""] * len(mine)
-        return dict(zip((str(name) for name in names), (int(n) for n in mine.n), strict=True))
+    rows: Mapping[tuple[str, str], int]
+    arms: Mapping[str, int]
 
     def strata(self, control: str, variant: str) -> tuple[tuple[str, ...], dict[str, int]]:
         """Strata that both arms are in, and the users of the others."""
-        left, right = self.users(control), self.users(variant)
-        every = sorted({*left, *right})
-        both = tuple(name for name in every if min(left.get(name, 0), right.get(name, 0)) >= _LEAST_USERS)
-        return both, {name: left.get(name, 0) + right.get(name, 0) for name in every if name not in both}
+        users: dict[str, dict[str, int]] = {}
+        for (name, place), row in self.rows.items():
+            if name in (control, variant):
+                users.setdefault(place, {})[name] = int(self.folded.n[row])
+        both = tuple(
+            place
+            for place, counts in sorted(users.items())
+            if min(counts.get(control, 0), counts.get(variant, 0)) >= _LEAST_USERS
+        )
+        return both, {place: sum(counts.values()) for place, counts in sorted(users.items()) if place not in both}
 
-    def moments(self, variant: str, strata: Sequence[str], columns: Sequence[str]) -> "list[Moments]":
-        """Moments of a variant, one a stratum in their order."""
-        mine = self.folded.where(**{Trial.VARIANT: variant})
-        found = mine.moments(columns)
-        names = [str(name) for name in mine.keys[self.stratum]] if self.stratum else [""] * len(mine)
-        by_name = dict(zip(names, found, strict=True))
-        return [by_name[name] for name in strata]
+    def users(self, variant: str) -> int:
+        """Users of a variant, wherever."""
+        return int(self.whole.n[self.arms[variant]]) if variant in self.arms else 0
 
 
 def _effect(
@@ -150,37 +155,45 @@ def _effect(
         variant=variant,
         control=control,
         margin_rel=one.margin_rel,
-        totals=_arms(spec, control, variant, source.whole),
+        totals=_arms(spec, control, variant, source),
         strata=tuple(name for name in strata if name),
         left_out={name or "all": users for name, users in left_out.items()},
         beside=spec.beside,
         cap=caps.get(spec.top),
-        skew=_skew(spec, control, variant, source.whole),
+        skew=_skew(spec, control, variant, source),
     )
     empty = [name for name in (control, variant) if not source.users(name)]
     if empty:
         return replace(bare, reason=f"nobody was exposed to {' and '.join(empty)}")
     if not strata:
         return replace(bare, reason="no region has two users or more in both arms")
+    return _estimated(bare, spec, source, strata, cuped=cuped)
+
+
+def _estimated(
+    bare: MetricResult, spec: MetricSpec, source: _Source, strata: Sequence[str], *, cuped: bool
+) -> MetricResult:
     from experiments.statistics import ratio, stratified
 
-    def within(method: Any, columns: Sequence[str]) -> "Estimate":  # noqa: ANN401 - a literal of statistics
-        left, right = (source.moments(name, strata, columns) for name in (control, variant))
+    has_before = set(spec.columns) <= set(source.folded.columns)
+    moments = source.folded.moments(spec.columns if has_before else spec.columns[:2])
+    sides = [[moments[source.rows[name, place]] for place in strata] for name in (bare.control, bare.variant)]
+
+    def within(method: "Method", *columns: int) -> "Estimate":
+        left, right = ([one.columns(*columns) for one in side] if columns else side for side in sides)
         return stratified(left, right, method=method, alpha=SHOWN_ALPHA)
 
     def together() -> "Estimate":
-        left, right = (
-            source.whole.where(**{Trial.VARIANT: name}).moments(spec.columns[:2]) for name in (control, variant)
-        )
-        return ratio(left[0], right[0], alpha=SHOWN_ALPHA)
+        arms = source.whole.moments(spec.columns[:2])
+        left, right = (arms[source.arms[name]] for name in (bare.control, bare.variant))
+        return ratio(left, right, alpha=SHOWN_ALPHA)
 
-    raw, reason = _tried(lambda: within("ratio", spec.columns[:2]))
+    raw, reason = _tried(lambda: within("ratio", 0, 1))
     if raw is None:
         return replace(bare, reason=reason)
-    has_before = set(spec.columns) <= set(source.folded.columns)
-    adjusted = _tried(lambda: within("cuped", spec.columns))[0] if cuped and has_before else None
+    adjusted = _tried(lambda: within("cuped"))[0] if cuped and has_before else None
     judged = adjusted or raw
-    balance = _tried(lambda: within("ratio", spec.columns[2:]))[0] if has_before else None
+    balance = _tried(lambda: within("ratio", 2, 3))[0] if has_before else None
     return replace(
         bare,
         judged=judged,
@@ -201,37 +214,35 @@ def _tried(estimate: "Callable[[], Estimate]") -> "tuple[Estimate | None, str | 
         return None, str(error)
 
 
-def _arms(spec: MetricSpec, control: str, variant: str, whole: "Cells") -> Arms:
-    def sums(name: str) -> tuple[int, float, float]:
-        mine = whole.where(**{Trial.VARIANT: name})
-        totals = mine.totals
-        x, y = (float(totals[:, mine.place(column)].sum()) for column in spec.columns[:2])
-        return mine.users, x, y
+def _arms(spec: MetricSpec, control: str, variant: str, source: _Source) -> Arms:
+    whole = source.whole
 
-    (users_c, x_c, y_c), (users_v, x_v, y_v) = sums(control), sums(variant)
+    def total(name: str, column: str) -> float:
+        row = source.arms.get(name)
+        return 0.0 if row is None else float(whole.means[row, whole.place(column)] * whole.n[row])
+
+    x, y = spec.columns[:2]
     return Arms(
-        users_control=users_c,
-        users_variant=users_v,
-        numerator_control=x_c,
-        numerator_variant=x_v,
-        denominator_control=y_c,
-        denominator_variant=y_v,
+        users_control=source.users(control),
+        users_variant=source.users(variant),
+        numerator_control=total(control, x),
+        numerator_variant=total(variant, x),
+        denominator_control=total(control, y),
+        denominator_variant=total(variant, y),
     )
 
 
-def _skew(spec: MetricSpec, control: str, variant: str, whole: "Cells") -> str | None:
-    if whole.third is None:
+def _skew(spec: MetricSpec, control: str, variant: str, source: _Source) -> str | None:
+    if source.whole.third is None or not all(source.users(name) for name in (control, variant)):
         return None
     from experiments.skew import skew_warning
 
     # The skewness of a ratio is not in the sums: that of its numerator stands for it.
-    arms = [whole.where(**{Trial.VARIANT: name}) for name in (control, variant)]
-    if not all(len(arm) for arm in arms):
-        return None
-    skewness = [float(arm.skewness(spec.top)[0]) for arm in arms]
+    every = source.whole.skewness(spec.top)
+    skewness = [float(every[source.arms[name]]) for name in (control, variant)]
     if not np.isfinite(skewness).all():
         return None
-    return skew_warning(arms[0].users, arms[1].users, *skewness)
+    return skew_warning(source.users(control), source.users(variant), *skewness)
 
 
 def _p_harm(estimate: "Estimate", spec: MetricSpec) -> float:
