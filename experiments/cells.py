@@ -7,7 +7,7 @@ cells, so that what is stored is small, holds nobody's rows and can be split in 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.metrics import Needs
+from experiments.moments import Moments
 from workspace.columns import Trial
 from workspace.errors import IntegrityError, InvalidValueError, UnknownError
-
-if TYPE_CHECKING:
-    from experiments.moments import Moments
 
 Floats = NDArray[np.float64]
 
@@ -212,7 +210,7 @@ class Cells:
         )
         return joined.fold(names)
 
-    def moments(self, columns: Sequence[str]) -> "list[Moments]":
+    def moments(self, columns: Sequence[str]) -> list[Moments]:
         """Return the moments of some sums, one for each cell, in the order of the cells.
 
         Args:
@@ -221,8 +219,6 @@ class Cells:
         Raises:
             UnknownError: When the cells don't have a sum, or not the comoment of two.
         """
-        from experiments.moments import Moments
-
         at = [self.place(name) for name in columns]
         index = {pair: number for number, pair in enumerate(self.pairs)}
         square = np.empty((len(at), len(at)), dtype=np.intp)
