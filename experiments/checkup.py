@@ -1,10 +1,11 @@
 """The check-up of an experiment's data: every check, whatever came out, and what it could not have seen."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 import numpy as np
 
+from experiments.counted import Counted
 from experiments.findings import Finding, Level
 from experiments.health import ShareCheck, Srm, missing_variant, multiple_exposure, srm, unknown_variant
 from experiments.novelty import Novelty
@@ -12,11 +13,6 @@ from experiments.plan import ExperimentPlan
 from experiments.results import MetricResult
 from workspace.columns import Trial
 from workspace.errors import NotEstimableError
-
-if TYPE_CHECKING:
-    import datetime as dt
-
-    from experiments.cells import Cells
 
 REGION_ALPHA: Final = 0.0003
 """Error of the sample ratio over all regions: with the overall check's it stays within 0.13 % a look."""
@@ -32,53 +28,9 @@ NO_VARIANT: Final = "no_variant"
 UNKNOWN_VARIANT: Final = "unknown_variant"
 
 
-class Counted(Protocol):
-    """Sums of an experiment as of a day: a snapshot of the warehouse, or what an evidence pack kept of one."""
-
-    @property
-    def as_of(self) -> "dt.date":
-        """Last day whose events it knows."""
-        ...
-
-    @property
-    def cells(self) -> "Cells":
-        """Sums of users by variant and region at least."""
-        ...
-
-    @property
-    def left_out(self) -> Mapping[str, int]:
-        """What was left out, by reason."""
-        ...
-
-    @property
-    def caps(self) -> Mapping[str, float]:
-        """Value at which a sum of a user was cut, by its name."""
-        ...
-
-    @property
-    def sql(self) -> Sequence[str]:
-        """The statements the sums came from."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Digest of the events behind the sums."""
-        ...
-
-    @property
-    def computed_at(self) -> object:
-        """When the sums were made."""
-        ...
-
-    @property
-    def pending_dates(self) -> "Sequence[dt.date]":
-        """Days that changed since they were summed up."""
-        ...
-
-
 def check_up(
     plan: ExperimentPlan,
-    snapshot: "Counted",
+    snapshot: Counted,
     metrics: Sequence[MetricResult],
     novelty: Sequence[Novelty],
     late: Mapping[str, float],
@@ -100,11 +52,18 @@ def check_up(
     ratio, findings = _ratio(plan, total)
     findings += [_regions(plan, regions), _empty(plan, regions)]
     findings += _exposures(sum(total.values()), snapshot.left_out)
-    findings += [_late(late), _pending(snapshot), _balance(metrics), _skew(metrics), _novelty(novelty)]
+    findings += [
+        _late(late),
+        _pending(snapshot),
+        *_notes(snapshot),
+        _balance(metrics),
+        _skew(metrics),
+        _novelty(novelty),
+    ]
     return ratio, tuple(findings)
 
 
-def _users(plan: ExperimentPlan, snapshot: "Counted") -> dict[str, dict[str, int]]:
+def _users(plan: ExperimentPlan, snapshot: Counted) -> dict[str, dict[str, int]]:
     """Return exposed users by region and variant."""
     folded = snapshot.cells.fold([Trial.REGION, Trial.VARIANT])
     out: dict[str, dict[str, int]] = {}
@@ -221,12 +180,16 @@ def _late(late: Mapping[str, float]) -> Finding:
     )
 
 
-def _pending(snapshot: "Counted") -> Finding:
+def _pending(snapshot: Counted) -> Finding:
     days = [day.isoformat() for day in snapshot.pending_dates]
     if not days:
         return Finding(check="pending", level="ok", message="Every day is summed up.")
     message = f"{len(days)} days changed since they were summed up: {', '.join(days[:5])}."
     return Finding(check="pending", level="warn", message=message, figures={"dates": days})
+
+
+def _notes(snapshot: Counted) -> list[Finding]:
+    return [Finding(check="sums", level="note", message=note) for note in snapshot.notes]
 
 
 def _balance(metrics: Sequence[MetricResult]) -> Finding:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from experiments.checkup import Counted, check_up
+from experiments.checkup import check_up
+from experiments.counted import Counted
 from experiments.effects import effects
 from experiments.findings import Finding, Level, worst
 from experiments.novelty import Novelty, novelties
