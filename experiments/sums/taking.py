@@ -78,6 +78,10 @@ class Sums:
         self._lock = threading.Lock()
         self._known: dict[Source, tuple[object, _Stored]] = {}
 
+    def last_day(self) -> dt.date | None:
+        """Return the last day that is rolled up by user; None without any."""
+        return max(self._stored("user_day").digests, default=None)
+
     def snapshot(
         self,
         asked: ExperimentPlan | Request,
