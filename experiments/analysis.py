@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from experiments.counted import Counted, KeptSums
+from experiments.counted import KeptSums
 from experiments.effects import effect, effects, measured
 from experiments.novelty import Novelty
 from experiments.plan import ExperimentPlan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from experiments.cells import Cells
     from experiments.registry import Record, Registry
     from experiments.resplit import Resplit
-    from experiments.sums import Snapshot, Sums
+    from experiments.sums import Sums
 
 __all__ = ["Analysis", "Analyst", "Breakdown", "Course", "Dimension", "Point", "Rewind", "Segment"]
 
@@ -218,18 +218,18 @@ class Analyst:
                 found[one.spec.name] = str(error)
         return found
 
-    def counted(self, plan: ExperimentPlan, day: dt.date) -> "Snapshot":
-        """Return the sums a scorecard of a day is made of.
+    def counted(self, plan: ExperimentPlan, day: dt.date) -> KeptSums:
+        """Return the sums a scorecard of a day is made of; regions with fewer than k users in an arm are pooled.
 
         Raises:
             NotEstimableError: When nobody was exposed by then.
         """
-        return self._sums.snapshot(plan, day, buckets=False)
+        return KeptSums.of(self._sums.snapshot(plan, day, buckets=False), k=self._k)
 
     def halves(self, plan: ExperimentPlan, day: dt.date) -> "Cells | None":
         """Return the sums of both halves of the users' days; None before there is a second half."""
         try:
-            return self._sums.halves(plan, day)
+            return self._sums.halves(plan, day).fold([Trial.VARIANT])
         except NotEstimableError:
             return None
 
@@ -245,7 +245,7 @@ class Analyst:
             return score(plan, KeptSums.nobody(day, Request.of(plan, day).needs))
 
     def _card(self, plan: ExperimentPlan, day: dt.date, *, cuped: bool | None = None, deep: bool = True) -> Scorecard:
-        counted: Counted = self.counted(plan, day)
+        counted = self.counted(plan, day)
         adjusted = plan.rule.cuped if cuped is None else cuped
         key = (plan.digest, day, adjusted, deep, counted.digest, tuple(counted.pending_dates))
         with self._lock:

@@ -2,8 +2,8 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from experiments.cells import Cells
 from experiments.metrics import Needs
 from workspace.columns import Trial
 from workspace.errors import IntegrityError
+
+POOLED: Final = "small regions"
+"""Name of the regions that hold too few users to stand alone."""
 
 
 class Counted(Protocol):
@@ -78,12 +81,17 @@ class KeptSums:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, counted: Counted) -> Self:
-        """Keep what a verdict needs of some sums."""
+    def of(cls, counted: Counted, *, k: int = 1) -> Self:
+        """Keep what a verdict needs of some sums.
+
+        Args:
+            counted: The sums.
+            k: No cell about fewer users is kept: such regions are pooled.
+        """
         stamp = counted.computed_at
         return cls(
             as_of=counted.as_of,
-            cells=counted.cells.fold([Trial.VARIANT, Trial.REGION]),
+            cells=pooled(counted.cells.fold([Trial.VARIANT, Trial.REGION]), k),
             left_out=dict(counted.left_out),
             caps=dict(counted.caps),
             sql=tuple(counted.sql),
@@ -134,6 +142,33 @@ class KeptSums:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(error) from error
+
+
+def pooled(cells: Cells, k: int) -> Cells:
+    """Return cells by variant and region in which no cell is about fewer than k users.
+
+    Regions with fewer in an arm become one, with the smallest of the others when that is still too few: what is left
+    of the whole then tells nothing about the few either.
+
+    Args:
+        cells: By variant and region.
+        k: Least number of users of a cell.
+    """
+    counts: dict[str, list[int]] = {}
+    for region, n in zip(cells.keys[Trial.REGION], cells.n, strict=True):
+        counts.setdefault(str(region), []).append(int(n))
+    small = {region for region, users in counts.items() if min(users) < k}
+    rest = sorted((sum(users), region) for region, users in counts.items() if region not in small)
+    while small and rest:
+        inside = cells.where(**{Trial.REGION: small}).fold([Trial.VARIANT])
+        if len(small) > 1 and (inside.n >= k).all():
+            break
+        small.add(rest.pop(0)[1])
+    if len(small) < 2:  # noqa: PLR2004 - there is nothing to pool one region with
+        return cells
+    names = [POOLED if str(region) in small else region for region in cells.keys[Trial.REGION]]
+    keys = cells.keys.assign(**{Trial.REGION: names})
+    return replace(cells, keys=keys).fold([Trial.VARIANT, Trial.REGION])
 
 
 def cells_to_dict(cells: Cells) -> dict[str, Any]:
