@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "Analyst", "Breakdown", "Course", "Dimension", "Point", "Rewind", "Segment"]
 
 LEAST_USERS: Final = 10
+RESPLITS: Final = 1_000
 _DAY: Final = dt.timedelta(days=1)
 _KEPT: Final = 512
-_RESPLITS: Final = 1_000
 
 
 class Analyst:
@@ -199,24 +199,26 @@ class Analyst:
         snapshot = self._sums.snapshot(self.plan(experiment_id), self.as_of(experiment_id, as_of), buckets=False)
         return snapshot.exposures
 
-    def resplit(self, experiment_id: str, as_of: dt.date | None = None) -> "dict[str, Resplit | str]":
-        """Return the false alarms among random splits of the experiment's own users; the reason where there are none.
+    def resplit(
+        self, experiment_id: str, as_of: dt.date | None = None, *, repeats: int = RESPLITS
+    ) -> "dict[str, Resplit | str]":
+        """Return the false alarms among random splits of the experiment's own users, or the reason, by metric.
 
         Args:
             experiment_id: Which experiment.
             as_of: As in `analysis`.
+            repeats: How many splits.
+
+        Raises:
+            NotEstimableError: When there are too few hash buckets with users to split.
         """
         from experiments.resplit import false_alarms
 
         plan, day = self.plan(experiment_id), self.as_of(experiment_id, as_of)
         cells = self._sums.snapshot(plan, day).cells
-        found: dict[str, Resplit | str] = {}
-        for one in measured(plan):
-            try:
-                found |= false_alarms(cells, [one.spec], repeats=_RESPLITS, alpha=plan.rule.alpha, rng=0)
-            except NotEstimableError as error:
-                found[one.spec.name] = str(error)
-        return found
+        specs = [one.spec for one in measured(plan)]
+        found = false_alarms(cells, specs, repeats=repeats, alpha=plan.rule.alpha, stratified=True)
+        return {name: one if one.reason is None else one.reason for name, one in found.items()}
 
     def counted(self, plan: ExperimentPlan, day: dt.date) -> KeptSums:
         """Return the sums a scorecard of a day is made of; regions with fewer than k users in an arm are pooled.
