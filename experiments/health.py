@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ _POWER: Final = 0.80
 _FEW: Final = 100
 """Below so many expected users of an arm the chi-square p is held against an exact one."""
 _TWO: Final = 2
+_NORMAL: Final = NormalDist()
 MULTIPLE_LIMIT: Final = 0.001
 MISSING_LIMIT: Final = 0.01
 UNKNOWN_LIMIT: Final = 0.001
@@ -107,7 +109,7 @@ def srm(counts: Counts, weights: Weights) -> Srm:
         >>> found.ok, round(found.p, 5), round(found.detectable_loss, 4)
         (False, 0.00054, 0.0257)
     """
-    from scipy import stats
+    from scipy import special
 
     users, intended = _matched(counts, weights)
     weighted = [name for name, weight in intended.items() if weight > 0]
@@ -120,7 +122,7 @@ def srm(counts: Counts, weights: Weights) -> Srm:
     shares = {name: users[name] / total if total else 0.0 for name in users}
     statistic = math.fsum((users[n] - expected[n]) ** 2 / expected[n] for n in weighted) if total else 0.0
     df = len(weighted) - 1
-    p = float(stats.chi2.sf(statistic, df)) if df and total else None
+    p = float(special.chdtrc(df, statistic)) if df and total else None
     p_exact = _exact(users, share, weighted, total) if p is not None else None
     largest_off = max((abs(shares[n] - share[n]) for n in weighted), default=0.0) if total else 0.0
     doubted = p is not None and max(p, p_exact or 0.0) < SRM_ALPHA and largest_off > LEAST_SHARE_OFF
@@ -272,13 +274,11 @@ def _detectable(shares: list[float], total: int) -> float | None:
     An arm of share w that loses a share L of its users has the share w(1 − L) / (1 − wL), the non-centrality is
     n·w(1 − w)L² / (1 − wL)² and the share is off by w(1 − w)L / (1 − wL). Both limits must be passed.
     """
-    from scipy import stats
-
     needed = math.sqrt(_non_centrality(len(shares) - 1) / total)
     losses = []
     for w in shares:
         spread = math.sqrt(w * (1 - w))
-        off = max(needed * spread, LEAST_SHARE_OFF + stats.norm.ppf(_POWER) * spread / math.sqrt(total))
+        off = max(needed * spread, LEAST_SHARE_OFF + _NORMAL.inv_cdf(_POWER) * spread / math.sqrt(total))
         losses.append(off / (spread**2 + w * off))
     worst = float(max(losses))
     return worst if worst <= 1 else None

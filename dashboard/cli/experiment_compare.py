@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(  # noqa: PLR0913 - a flag each
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet, one row a unit.")],
+    *,
     variant_col: Annotated[str, typer.Option("--variant-col", metavar="C", help="Column of the arm.")],
     control: Annotated[str, typer.Option("--control", metavar="A", help="The arm the others are held against.")],
     metric: Annotated[list[str], typer.Option("--metric", metavar="M", help="Column to compare; may be repeated.")],
@@ -81,16 +82,20 @@ def power(
     """Say how many users an experiment needs; needs no workspace."""
     from experiments.power import sample_size
 
-    design = {
+    sizes = sample_size(
+        baseline_mean=baseline_mean, baseline_sd=baseline_sd, mde_rel=mde_rel, ratio=ratio, alpha=alpha, power=wanted
+    )
+    document = {
         "baseline_mean": baseline_mean,
         "baseline_sd": baseline_sd,
         "mde_rel": mde_rel,
         "ratio": ratio,
         "alpha": alpha,
         "power": wanted,
+        "n_control": sizes.n_control,
+        "n_variant": sizes.n_variant,
+        "n": sizes.total,
     }
-    sizes = sample_size(**design)
-    document = {**design, "n_control": sizes.n_control, "n_variant": sizes.n_variant, "n": sizes.total}
     answer(document, _sizes, as_json=as_json)
 
 
