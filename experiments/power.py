@@ -19,6 +19,7 @@ from workspace.errors import InvalidValueError, NotEstimableError
 LONGEST_DAYS: Final = 3650
 _FEWEST: Final = 2.0
 _MOST: Final = 1e12
+_MANY: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,9 @@ def power(
         0.8
     """
     effect = _effect(baseline_mean, baseline_sd, mde_rel)
-    check_scalar(n_control, "n_control", ge=_FEWEST, hint="one user has no spread")
-    check_scalar(ratio, "ratio", gt=0, hint="pass users in the variant for one in control")
-    check_scalar(n_control * ratio, "n_variant", ge=_FEWEST, hint="one user has no spread")
+    check_scalar(float(n_control), "n_control", ge=_FEWEST, hint="one user has no spread")
+    check_scalar(float(ratio), "ratio", gt=0, hint="pass users in the variant for one in control")
+    check_scalar(float(n_control * ratio), "n_variant", ge=_FEWEST, hint="one user has no spread")
     return _power(effect, n_control, ratio, check_alpha(alpha), one_sided)
 
 
@@ -110,7 +111,7 @@ def sample_size(
         Sizes(n_control=14129, n_variant=14129)
     """
     effect = _effect(baseline_mean, baseline_sd, mde_rel)
-    check_scalar(ratio, "ratio", gt=0, hint="pass users in the variant for one in control")
+    check_scalar(float(ratio), "ratio", gt=0, hint="pass users in the variant for one in control")
     _check_power(power, alpha)
     least = max(_FEWEST, _FEWEST / ratio)
     n = _solve(lambda n: _power(effect, n, ratio, alpha, one_sided) - power, least, _MOST)
@@ -147,9 +148,9 @@ def mde(
         0.1
     """
     unit = _effect(baseline_mean, baseline_sd, 1.0)
-    check_scalar(n_control, "n_control", ge=_FEWEST, hint="one user has no spread")
-    check_scalar(ratio, "ratio", gt=0, hint="pass users in the variant for one in control")
-    check_scalar(n_control * ratio, "n_variant", ge=_FEWEST, hint="one user has no spread")
+    check_scalar(float(n_control), "n_control", ge=_FEWEST, hint="one user has no spread")
+    check_scalar(float(ratio), "ratio", gt=0, hint="pass users in the variant for one in control")
+    check_scalar(float(n_control * ratio), "n_variant", ge=_FEWEST, hint="one user has no spread")
     _check_power(power, alpha)
     se = math.sqrt((1 + 1 / ratio) / n_control)
     found = _solve(lambda size: _power(size * se, n_control, ratio, alpha, one_sided) - power, 1e-6, 1e3)
@@ -266,9 +267,9 @@ def mde_by_day(
 def _effect(baseline_mean: float, baseline_sd: float, mde_rel: float) -> float:
     """Return the effect in standard deviations, positive."""
     for value, name in ((baseline_mean, "baseline_mean"), (mde_rel, "mde_rel")):
-        if check_scalar(value, name) == 0:
+        if check_scalar(float(value), name) == 0:
             raise InvalidValueError(f"{name} == 0", "must not be 0", "a relative effect needs a baseline and a size")
-    check_scalar(baseline_sd, "baseline_sd", gt=0, hint="without variance there is nothing to estimate")
+    check_scalar(float(baseline_sd), "baseline_sd", gt=0, hint="without variance there is nothing to estimate")
     return abs(mde_rel * baseline_mean) / baseline_sd
 
 
@@ -281,10 +282,12 @@ def _power(effect: float, n_control: float, ratio: float, alpha: float, one_side
     from statsmodels.stats.power import NormalIndPower, TTestIndPower
 
     side = "larger" if one_sided else "two-sided"
-    reached = TTestIndPower().power(effect, n_control, alpha, ratio=ratio, alternative=side)
-    if not math.isfinite(reached):  # the noncentral t gives up where the normal distribution has long taken over
-        reached = NormalIndPower().power(effect, n_control, alpha, ratio=ratio, alternative=side)
-    return float(reached)
+    # The noncentral t loses digits, and at last itself, where the normal distribution has long taken over.
+    if n_control * (1 + ratio) < _MANY:
+        reached = float(TTestIndPower().power(effect, n_control, alpha, ratio=ratio, alternative=side))
+        if math.isfinite(reached):
+            return reached
+    return float(NormalIndPower().power(effect, n_control, alpha, ratio=ratio, alternative=side))
 
 
 def _solve(gap: Callable[[float], float], low: float, high: float) -> float | None:
@@ -304,7 +307,7 @@ def _arms(
 ) -> Callable[[int], tuple[float, float]]:
     """Return the users of both arms after so many days."""
     for value, name in ((n_control, "n_control"), (n_variant, "n_variant")):
-        check_scalar(value, name, ge=0, hint="pass users so far")
+        check_scalar(float(value), name, ge=0, hint="pass users so far")
     for value, name in ((per_day_control, "per_day_control"), (per_day_variant, "per_day_variant")):
-        check_scalar(value, name, ge=0, hint="pass new users a day")
+        check_scalar(float(value), name, ge=0, hint="pass new users a day")
     return lambda days: (n_control + days * per_day_control, n_variant + days * per_day_variant)

@@ -182,8 +182,8 @@ def always_valid_critical(n: float, *, alpha: float = 0.05, tuned_at: float, sid
         side: ``two``, or a one-sided bound.
     """
     check_alpha(alpha)
-    check_scalar(n, "n", gt=0, hint="pass the users of both arms")
-    check_scalar(tuned_at, "tuned_at", gt=0, hint="pass the users at which the band is to be tightest")
+    check_scalar(float(n), "n", gt=0, hint="pass the users of both arms")
+    check_scalar(float(tuned_at), "tuned_at", gt=0, hint="pass the users at which the band is to be tightest")
     level = alpha if side == "two" else 2 * check_scalar(alpha, "alpha", lt=0.5, hint="one side has half the error")
     spread = n * (-2 * math.log(level) + math.log1p(-2 * math.log(level))) / tuned_at
     evidence = math.sqrt(spread + 1) / level

@@ -76,9 +76,9 @@ def skew_warning(
 Compare with a matched control of 1,000 users drawn at random, or read the capped metric.
     """
     for value, name in ((n_control, "n_control"), (n_variant, "n_variant")):
-        check_scalar(value, name, ge=1, hint="pass the users of the arm")
+        check_scalar(float(value), name, ge=1, hint="pass the users of the arm")
     for value, name in ((skewness_control, "skewness_control"), (skewness_variant, "skewness_variant")):
-        check_scalar(value, name, hint="a metric without variance has no skewness")
+        check_scalar(float(value), name, hint="a metric without variance has no skewness")
     pooled = (n_control * skewness_control + n_variant * skewness_variant) / (n_control + n_variant)
     expected = false_alarms(statistic_skewness(n_control, n_variant, pooled), alpha)[0]
     if expected <= alpha * (1 + TOLERATED):
