@@ -32,6 +32,8 @@ def pages() -> dict[str, list[st.Page]]:
             first,
             page("film", "Film", EVERYONE),
             page("catalogue", "Catalogue", EVERYONE),
+            page("experiments", "Experiments", EVERYONE),
+            page("experiment", "Experiment", EVERYONE),
             page("telemetry", "User telemetry", EVERYONE),
             page("system", "System telemetry", EVERYONE),
             page("trace", "Trace", ("ml", "admin")),

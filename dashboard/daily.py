@@ -87,6 +87,7 @@ def run_due(settings: Settings, *, progress: Progress, clock: Clock | None = Non
             # The rollups of days that are gone go with the rollup after it.
             run.step("retention", run.retain),
             run.step("rollups", run.roll_up),
+            run.step("canaries", run.step_canaries),
             run.step("files", run.sweep),
         ]
     return DailyReport(steps=tuple(steps))
@@ -198,6 +199,13 @@ class _Run:
         finally:
             warehouse.close()
         return f"{len(report.dates)} days, {len(report.dropped)} dropped, {report.rows:,} rows"
+
+    def step_canaries(self) -> str:
+        """Let every canary go on, wait or go back."""
+        from dashboard.canaries import step_canaries, told
+
+        steps = step_canaries(self.settings, self.store, self.clock, actor=self.actor)
+        return "; ".join(told(step) for step in steps)
 
     def retain(self) -> str:
         """Let go of telemetry that is older than it may be kept."""

@@ -1,6 +1,7 @@
 """How the console says what an experiment's figures are: changes, p-values, states, verdicts and checks."""
 
 import math
+import re
 from typing import Final
 
 from dashboard.components import Tone
@@ -52,6 +53,7 @@ CHECKS: Final = {
     "novelty": "Novelty",
 }
 _LEAST_FIXED: Final = 1e-4
+_NEGATIVE: Final = re.compile(r"(?<![\w-])-(?=\d)")
 
 
 def change(value: float | None) -> str:
@@ -81,6 +83,16 @@ def interval(ends: tuple[float, float] | None) -> str:
         return "not bounded"
     low, high = (change(end).removesuffix(" %") for end in ends)
     return f"[{low}, {high}] %"
+
+
+def sentence(text: str) -> str:
+    """Return a sentence whose negative figures bear a true minus.
+
+    Example:
+        >>> sentence("-8.3 % (-24 % to +8.4 %), 80-day")
+        '−8.3 % (−24 % to +8.4 %), 80-day'
+    """
+    return _NEGATIVE.sub(MINUS, text)
 
 
 def p_value(p: float | None) -> str:

@@ -19,9 +19,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from dashboard.imports import Progress
+from dashboard.planted import planted_plans
 from dashboard.provisioning import WORLD
 from data.synthetic import World, WorldSpec, generate
 from data.synthetic.history import HistorySpec, write_history
+from experiments.plan import State
+from experiments.registry import Registry
 from recommender.catalogue import Catalogue, load_catalogue
 from recommender.engine import Recommender
 from telemetry.ingest import Ingestor
@@ -44,6 +47,7 @@ WEEKS: Final = 26
 _REAL_SLATES: Final = 60
 _BETWEEN: Final = dt.timedelta(minutes=7)
 _LOCK: Final = ".history.lock"
+_ACTOR: Final = "synthetic history"
 _SLATE_COLUMNS: Final = [Event.SLATE, Event.USER, "made_at", "film_ids", Event.INDEX_VERSION, Event.TRANSACTION]
 _BEGUN_FILE: Final = ".history.begun"
 """Tells a history that was cut off from telemetry that somebody brought."""
@@ -97,6 +101,7 @@ def provision_history(
             begun = (paths.telemetry / _BEGUN_FILE).exists()
             if (paths.telemetry / TRUTH_FILE).exists() or (parts.dates(EVENTS) and not begun):
                 _finish(settings, store, parts, clock, progress)
+                _register_experiments(paths, store, clock)
                 return _counted("ready", parts)
             catalogue = load_catalogue(paths)
             if WORLD not in catalogue.manifest:
@@ -124,7 +129,21 @@ def _provision(
     # Last of all: its presence says that the history is whole.
     write_json(paths.telemetry / TRUTH_FILE, truth)
     (paths.telemetry / _BEGUN_FILE).unlink(missing_ok=True)
+    _register_experiments(paths, store, clock)
     return replace(_counted("created", parts), samples=samples, slates=len(slates))
+
+
+def _register_experiments(paths: Paths, store: Store, clock: Clock) -> None:
+    """Enter the experiments that ran in the history; those that are known already stay as they are."""
+    file = paths.telemetry / TRUTH_FILE
+    if not file.exists():  # the telemetry is somebody's own
+        return
+    registry = Registry(store, clock=clock)
+    for plan, state in planted_plans(json.loads(file.read_text("utf-8"))):
+        begun, ended = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (plan.start, plan.planned_end))
+        stopped = None if state is State.RUNNING else ended + dt.timedelta(days=1)
+        reason = None if stopped is None else "its planned end was reached"
+        registry.adopt(plan, state, _ACTOR, launched_at=begun, stopped_at=stopped, stop_reason=reason)
 
 
 def _counted(status: str, parts: PartLog) -> HistoryProvision:

@@ -11,6 +11,9 @@ import typer
 from dashboard.cli import (
     daily,
     evaluation,
+    experiment_analyse,
+    experiment_compare,
+    experiment_registry,
     index,
     recommendation,
     synthetic,
@@ -61,6 +64,20 @@ def telemetry_root(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
+experiment = typer.Typer(help="Register experiments, judge them, size them, and compare anybody's.")
+
+
+@experiment.callback(invoke_without_command=True)
+def experiment_root(context: typer.Context) -> None:
+    """Register experiments, judge them, size them, and compare anybody's."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+experiment_registry.register(experiment)
+experiment_analyse.register(experiment)
+experiment_compare.register(experiment)
+app.add_typer(experiment, name="experiment")
 telemetry_ingest.register(telemetry)
 telemetry_query.register(telemetry)
 app.add_typer(telemetry, name="telemetry")

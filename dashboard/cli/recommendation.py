@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from dashboard.cli import options
-from dashboard.cli.output import answer
+from dashboard.cli.output import answer, note
 from dashboard.cli.session import open_recommender, parse_day
-from workspace.errors import StateError
+from workspace.errors import InvalidValueError, StateError
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +29,9 @@ def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     region: options.Region = None,
     on: options.On = None,
     index: options.Version = None,
+    flag: Annotated[
+        str | None, typer.Option("--flag", metavar="FLAG", help="Serve the index version of the user's variant.")
+    ] = None,
     seed: options.Seed = 0,
     home: options.Home = None,
     as_json: options.Json = False,
@@ -45,14 +48,31 @@ def recommend(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         year_from=year_from,
         year_to=year_to,
     )
+    if flag is not None and index is not None:
+        what = f"--flag {flag} and --index {index} are both given"
+        raise InvalidValueError(what, "must be one", "the flag chooses the version itself")
     day = parse_day(on)
     with open_recommender(home) as recommender:
+        served = None
         with logs.hop("cli"):
-            slate = recommender.recommend(user, k=k, filters=filters, region=region, on=day, version=index, seed=seed)
+            if flag is None:
+                slate = recommender.recommend(
+                    user, k=k, filters=filters, region=region, on=day, version=index, seed=seed
+                )
+            else:
+                from experiments.flags import Flags
+                from experiments.serving import serve
+
+                flags = Flags(recommender.store, recommender.clock)
+                made = serve(recommender, flags, flag, user, k=k, filters=filters, region=region, on=day, seed=seed)
+                slate, served = made.slate, made.served
         if slate.funnel[0].remaining == 0:
             what = f"index {slate.index_version} and catalogue {slate.snapshot_id} have no film in common"
             raise StateError(what, hint="run `recommendr index build`")
-        answer(slate.to_dict(), rendering.slate, as_json=as_json)
+        document = slate.to_dict() | ({} if served is None else {"served": served.to_dict()})
+        answer(document, rendering.slate, as_json=as_json)
+        if served is not None:
+            note(f"{served.flag}: {served.variant or 'no variant'}, {served.reason}")
 
 
 def explain(

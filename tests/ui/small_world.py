@@ -2,14 +2,17 @@
 
 import json
 import shutil
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dashboard.planted import planted_plans
 from data.synthetic.history import HistorySpec, write_history
+from experiments.plan import read_plan
+from experiments.registry import Registry
 from recommender.building import BuildOptions, build_index
 from recommender.catalogue import QuarantineLog, build_catalogue, empty_provenance, save_catalogue
 from recommender.catalogue.schema import conform_films, conform_interactions, conform_users
@@ -30,6 +33,7 @@ NASTY_TITLE = '<img src=x onerror="window.hacked=1"> **bold** [x](javascript:win
 NASTY_SYNOPSIS = "<script>window.hacked=1</script> A *story*."
 COLD_USER, CHILD = "u28", "u29"
 GENRES = ("Drama", "Comedy", "Action", "Horror")
+DRAFT = "exp_draft"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -99,6 +103,19 @@ def build(home: Path) -> tuple[str, str]:
     return first.version, second.version
 
 
+def register(folder: Path, store: Store) -> None:
+    """Enter the history's experiments, and a draft with a hostile hypothesis."""
+    registry = Registry(store)
+    for plan, state in planted_plans(json.loads((folder / "truth.json").read_text())):
+        registry.adopt(plan, state, "test", launched_at=datetime.combine(plan.start, time(), UTC))
+    draft = {
+        "experiment_id": DRAFT, "hypothesis": f"{NASTY_TITLE} raises clicks.", "owner": "<i>kim</i>", "flag": "nasty",
+        "variants": [{"name": "control", "weight": 1}, {"name": "treatment", "weight": 1}],
+        "start": "2199-01-01", "metrics": [{"metric": "ctr", "kind": "primary"}],
+    }  # fmt: skip
+    registry.create(read_plan(draft), "test")
+
+
 def telemetry(home: Path) -> str:
     """Add three weeks of telemetry, samples of the services and log lines; return a transaction that was logged."""
     settings, paths = Settings(home=home), Paths(home)
@@ -113,6 +130,7 @@ def telemetry(home: Path) -> str:
     warehouse = open_warehouse(settings, store)
     roll_up(PartLog(store, paths), warehouse, SystemClock())
     warehouse.close()
+    register(folder, store)
     store.close()
     SeriesStore(paths).import_parquet(folder / "system")
     lines = (folder / "logs" / "history.jsonl").read_text()
