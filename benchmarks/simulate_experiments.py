@@ -13,7 +13,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.simulated_users import (
+    A_DAY,
+    DAYS,
+    POPULATION,
+    before_and_after,
+    new_users,
+    returning_users,
+    shape,
+)
 from experiments.estimates import Estimate
 from experiments.health import srm
 from experiments.moments import Moments
@@ -32,12 +40,8 @@ from experiments.statistics import cuped, ratio, skew_warning, stratified, welch
 Floats = NDArray[np.float64]
 
 REPEATS: Final = 10_000
-POPULATION: Final = 200_000
 ALPHA: Final = 0.05
 SPLITS: Final = {"50/50": (5_000, 5_000), "10/10": (1_000, 1_000), "10/90": (9_000, 1_000)}
-DAYS: Final = 28
-A_DAY: Final = 60
-"""New users of each arm a day where looks are daily."""
 SPENDINGS: Final = ("obrien_fleming", "pocock", "alpha_t2")
 MARKS: Final = ("<!-- simulated:begin -->", "<!-- simulated:end -->")
 PACKAGES: Final = ("numpy", "scipy", "statsmodels")
@@ -81,67 +85,6 @@ def share(section: str, name: str, hits: NDArray[np.bool_], **limits: float | st
     """Return the share of repetitions in which something happened."""
     rate = float(hits.mean())
     return Figure(section=section, name=name, value=rate, error=float(np.sqrt(rate * (1 - rate) / len(hits))), **limits)  # type: ignore[arg-type]
-
-
-class Population:
-    """Users of whom any number is drawn, with replacement.
-
-    Args:
-        values: Sums of each user, ``(users, d)``.
-    """
-
-    def __init__(self, values: Floats) -> None:
-        self.means = values.mean(axis=0)
-        self._off = np.ascontiguousarray(values - self.means)
-
-    def draw(self, n: int, rng: np.random.Generator) -> Moments:
-        """Return the moments of some users."""
-        rows = self._off[rng.integers(0, len(self._off), n)]
-        mean = rows.mean(axis=0)
-        products = rows.T @ rows - n * np.outer(mean, mean)
-        return Moments.from_sums(n, self.means + mean, (products + products.T) / 2)
-
-    def skewness(self, n: int, rng: np.random.Generator) -> float:
-        """Return the skewness of the numerator of some users."""
-        x = self._off[rng.integers(0, len(self._off), n), 0]
-        off = x - x.mean()
-        return float((off**3).mean() / (off**2).mean() ** 1.5)
-
-    @property
-    def ratio(self) -> float:
-        """What is true: Σx / Σy of everybody."""
-        return float(self.means[0] / self.means[1])
-
-
-@cache
-def shape(name: str, lift: float = 0.0, users: int = POPULATION) -> Population:
-    """Return users whose sums look like those of a metric.
-
-    Args:
-        name: Name of the metric, as `experiments.metrics` has it.
-        lift: Relative change of what the numerator counts.
-        users: How many there are.
-    """
-    rng = np.random.default_rng([7, len(name)])
-    shown = 1.0 + rng.negative_binomial(1.2, 0.03, users)
-    if name == "ctr":
-        taste = rng.beta(1.2, 13.8, users) * (1 + lift)
-        return Population(np.stack([rng.binomial(shown.astype(int), np.minimum(taste, 1.0)), shown], axis=1))
-    if name == "thumbs_down_rate":
-        grumpy = rng.beta(0.15, 29.85, users) * (1 + lift)
-        return Population(np.stack([rng.binomial(shown.astype(int), np.minimum(grumpy, 1.0)), shown], axis=1))
-    if name in {"focus_s", "focus_s_uncapped"}:
-        seconds = shown * rng.lognormal(1.0, 1.0, users) * rng.gamma(2.0, 0.5, users) * (1 + lift)
-        if name == "focus_s":
-            seconds = np.minimum(seconds, np.quantile(seconds, 0.99))
-        return Population(np.stack([seconds, shown], axis=1))
-    if name == "survey_score":
-        answers = rng.binomial(4, 0.06, users)
-        mood = rng.beta(4.0, 2.5, users)
-        return Population(np.stack([answers + rng.binomial(4 * answers, mood) * (1 + lift), answers], axis=1))
-    days = rng.geometric(0.12, users).clip(max=DAYS).astype(float)
-    acts = rng.poisson(days * rng.gamma(1.5, 4.0, users) * (1 + lift))
-    return Population(np.stack([acts, days], axis=1))
 
 
 SHAPES: Final = ("ctr", "thumbs_down_rate", "focus_s", "focus_s_uncapped", "survey_score", "engagement")
@@ -196,19 +139,6 @@ def _coverage_cuped(section: str, repeats: int, rng: np.random.Generator, limits
         )  # fmt: skip
 
 
-@cache
-def before_and_after(columns: int, lift: float = 0.0) -> Population:
-    """Return users with their values during and before an experiment: a mean and its covariate, or two ratios."""
-    rng = np.random.default_rng([11, columns])
-    habit = rng.gamma(1.5, 4.0, POPULATION)
-    days, days_before = (rng.geometric(0.15, POPULATION).clip(max=DAYS).astype(float) for _ in range(2))
-    now = rng.poisson(days * habit * (1 + lift)).astype(float)
-    earlier = rng.poisson(days_before * habit).astype(float)
-    if columns == 2:
-        return Population(np.stack([now / days, earlier / days_before], axis=1))
-    return Population(np.stack([now, days, earlier, days_before], axis=1))
-
-
 def _coverage_stratified(
     section: str, repeats: int, rng: np.random.Generator, limits: dict[str, float]
 ) -> Iterator[Figure]:
@@ -245,7 +175,7 @@ def _holds(estimates: Sequence[Estimate], truth: float, *, relative: bool = Fals
 
 def daily_looks(repeats: int, rng: np.random.Generator) -> Iterator[Figure]:
     """A look a day for 28 days: with new users only, and with users who come back and whose totals grow."""
-    for world, drawn, lift in (("new users", _fresh, 0.13), ("returning users", _returning, 0.135)):
+    for world, drawn, lift in (("new users", new_users, 0.13), ("returning users", returning_users, 0.135)):
         null, _ = _looked(drawn, 0.0, repeats, rng)
         # A quarter of the repetitions tells points lost to some tenths.
         real, n = _looked(drawn, lift, max(repeats // 4, 1), rng)
@@ -304,63 +234,6 @@ def _looked(
             low, high = confidence_sequence_of(found, alpha=ALPHA, tuned_at=2 * A_DAY * DAYS)
             left[at, day] = low > 0 or high < 0
     return _Looked(z, p, left), n
-
-
-def _fresh(lift: float, rng: np.random.Generator) -> list[Moments]:
-    """Return the users so far after each day, nobody coming twice."""
-    values = _users(lift)
-    off = values.off[rng.integers(0, len(values.off), A_DAY * DAYS)]
-    products = off[:, :, None] * off[:, None, :]
-    sums = off.reshape(DAYS, A_DAY, 2).sum(axis=1).cumsum(axis=0)
-    squares = products.reshape(DAYS, A_DAY, 2, 2).sum(axis=1).cumsum(axis=0)
-    return _moments(A_DAY * np.arange(1, DAYS + 1), sums, squares, np.tile(values.centre, (DAYS, 1)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Centred:
-    centre: Floats
-    off: Floats
-
-
-@cache
-def _users(lift: float) -> _Centred:
-    users = shape("ctr", lift)
-    return _Centred(users.means, users._off)  # noqa: SLF001 - the same users
-
-
-@cache
-def _lives(lift: float) -> tuple[Floats, Floats]:
-    """Return the centre of each day ``(days, 2)`` and sums of each user ``(users, days, 6)``.
-
-    A user is exposed on a day of the four weeks, most of them early as in any experiment, and comes back on some
-    days, the keener the more often; the six are: exposed, two centred totals, and their three products.
-    """
-    rng = np.random.default_rng(13)
-    users = 20_000
-    first = np.minimum(rng.geometric(0.10, users) - 1, DAYS - 1)
-    keen, taste = rng.beta(1.0, 4.0, users), np.minimum(rng.beta(1.2, 13.8, users) * (1 + lift), 1.0)
-    day = np.arange(DAYS)
-    here = (day == first[:, None]) | ((day > first[:, None]) & (rng.random((users, DAYS)) < keen[:, None]))
-    shown = here * (1 + rng.negative_binomial(1.2, 0.12, (users, DAYS)))
-    clicks = rng.binomial(shown, taste[:, None])
-    totals = np.stack([clicks, shown], axis=2).cumsum(axis=1).astype(float)
-    exposed = (day >= first[:, None]).astype(float)
-    centre = totals.sum(axis=0) / exposed.sum(axis=0)[:, None]
-    off = (totals - centre) * exposed[:, :, None]
-    x, y = off[..., 0], off[..., 1]
-    return centre, np.stack([exposed, x, y, x * x, x * y, y * y], axis=2)
-
-
-def _returning(lift: float, rng: np.random.Generator) -> list[Moments]:
-    centre, lives = _lives(lift)
-    found = lives[rng.integers(0, len(lives), A_DAY * DAYS)].sum(axis=0)
-    return _moments(found[:, 0], found[:, 1:3], found[:, [3, 4, 4, 5]].reshape(DAYS, 2, 2), centre)
-
-
-def _moments(n: NDArray[np.generic], sums: Floats, squares: Floats, centre: Floats) -> list[Moments]:
-    means = sums / n[:, None]
-    comoments = squares - n[:, None, None] * means[:, :, None] * means[:, None, :]
-    return [Moments.from_sums(int(n[at]), centre[at] + means[at], comoments[at]) for at in range(len(n))]
 
 
 def planned_power(repeats: int, rng: np.random.Generator) -> Iterator[Figure]:
