@@ -1,7 +1,7 @@
 """Many metrics at once: p-values that keep the error of the family, and intervals to match."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +13,12 @@ from workspace.errors import InvalidValueError
 
 Correction = Literal["holm", "bh"]
 
-_NAMES: Final[dict[str, str]] = {"holm": "holm", "bh": "fdr_bh"}
-
 
 def adjust(p: Sequence[float] | npt.NDArray[np.float64], method: Correction = "holm") -> FloatArray:
     """Return adjusted p-values; compare them with alpha as they are.
 
     Source: Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian J. of Statistics 6:65;
-    Benjamini & Hochberg (1995), J. Royal Statistical Society B 57:289; as computed by
-    ``statsmodels.stats.multitest.multipletests``.
+    Benjamini & Hochberg (1995), J. Royal Statistical Society B 57:289, as statsmodels computes it.
 
     Args:
         p: p-values, ``(m,)``. NaN is a metric that was not estimable: it stays NaN and does not count.
@@ -38,16 +35,16 @@ def adjust(p: Sequence[float] | npt.NDArray[np.float64], method: Correction = "h
         >>> adjust([0.01, 0.04, float("nan"), 0.03]).round(3).tolist()
         [0.03, 0.06, nan, 0.06]
     """
-    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.multitest import fdrcorrection
 
-    if method not in _NAMES:
-        raise InvalidValueError(f"method == {method!r}", f"must be one of {', '.join(_NAMES)}")
+    if method not in get_args(Correction):
+        raise InvalidValueError(f"method == {method!r}", f"must be one of {', '.join(get_args(Correction))}")
     values = np.array(p, dtype=np.float64)
     if values.ndim != 1 or not (np.isnan(values) | ((values >= 0) & (values <= 1))).all():
         raise InvalidValueError(f"p == {values.tolist()}", "must be a list of numbers from 0 to 1, or NaN")
     known = ~np.isnan(values)
     if known.any():
-        values[known] = multipletests(values[known], method=_NAMES[method])[1]
+        values[known] = _holm(values[known]) if method == "holm" else fdrcorrection(values[known])[1]
     return values
 
 
@@ -73,3 +70,12 @@ def matching_alpha(p: float, p_adjusted: float, alpha: float = 0.05) -> float:
     check_scalar(p_adjusted, "p_adjusted", ge=p, le=1, hint="an adjustment never lowers p")
     # Two p of 0 have no quotient; whatever the level, their interval leaves 0 out.
     return alpha * p / p_adjusted if p > 0 else alpha
+
+
+def _holm(p: FloatArray) -> FloatArray:
+    # statsmodels has this in multipletests only, which collects all garbage of the process at each call: 50 ms and up.
+    order = np.argsort(p)
+    steps = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted

@@ -30,7 +30,7 @@ def test_adjust_by_hand(method: str, p: list[float], wanted: list[float]) -> Non
     np.testing.assert_allclose(adjust(p, method), wanted, rtol=1e-12)  # type: ignore[arg-type]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12), gaps=st.sets(st.integers(0, 12)), holm=st.booleans())
 def test_adjust_agrees_with_statsmodels_on_what_is_known(p: list[float], gaps: set[int], holm: bool) -> None:
     values = np.array(p)
@@ -41,7 +41,7 @@ def test_adjust_agrees_with_statsmodels_on_what_is_known(p: list[float], gaps: s
     np.testing.assert_array_equal(values, before)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
     wanted = multipletests(p, method="holm" if holm else "fdr_bh")[1]
-    np.testing.assert_array_equal(found[~np.isnan(found)], wanted)
+    np.testing.assert_allclose(found[~np.isnan(found)], wanted, rtol=1e-12)
     assert (found[~np.isnan(found)] >= np.array(p)).all()
 
 
