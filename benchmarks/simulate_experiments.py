@@ -392,25 +392,28 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.perf_counter()
     figures = simulate(arguments.repeats, arguments.seed)
+    write(figures, arguments.repeats, arguments.seed, time.perf_counter() - start, arguments.out, arguments.page)
+
+
+def write(figures: Sequence[Figure], repeats: int, seed: int, seconds: float, out: Path, page: Path) -> None:
+    """Write the figures as a page of their own, as JSON, and into the page of the package."""
     versions = ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
     about = (
-        f"Written by `python -m benchmarks.simulate_experiments` in {time.perf_counter() - start:.0f} s; "
-        f"seed {arguments.seed}; versions: {versions}."
+        f"Written by `python -m benchmarks.simulate_experiments` in {seconds:.0f} s; seed {seed}; versions: {versions}."
     )
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     document = {
-        "repeats": arguments.repeats,
-        "seed": arguments.seed,
+        "repeats": repeats,
+        "seed": seed,
         "versions": versions,
         "figures": [{**asdict(one), "meets": one.meets} for one in figures],
     }
-    name = "experiments-simulated"
-    (arguments.out / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    page = f"# What the statistics keep of what they promise\n\n{about}\n\n{as_markdown(figures, arguments.repeats)}"
-    (arguments.out / f"{name}.md").write_text(page, encoding="utf-8")
-    if arguments.page.exists():
-        insert(arguments.page, as_markdown(figures, arguments.repeats, level=3))
-    print(page)
+    (out / "experiments-simulated.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    text = f"# What the statistics keep of what they promise\n\n{about}\n\n{as_markdown(figures, repeats)}"
+    (out / "experiments-simulated.md").write_text(text, encoding="utf-8")
+    if page.exists():
+        insert(page, as_markdown(figures, repeats, level=3))
+    print(text)
 
 
 def insert(page: Path, text: str) -> None:

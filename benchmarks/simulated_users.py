@@ -25,19 +25,23 @@ class Population:
 
     def __init__(self, values: Floats) -> None:
         self.means = values.mean(axis=0)
-        self._off = np.ascontiguousarray(values - self.means)
+        # A column of ones first: one product of the drawn rows then has their count, their sums and their squares.
+        self._off = np.column_stack([np.ones(len(values)), values - self.means])
 
     def rows(self, n: int, rng: np.random.Generator) -> Floats:
         """Return some users around the mean of all, ``(n, d)``."""
-        found: Floats = self._off[rng.integers(0, len(self._off), n)]
-        return found
+        return self._drawn(n, rng)[:, 1:]
 
     def draw(self, n: int, rng: np.random.Generator) -> Moments:
         """Return the moments of some users."""
-        rows = self.rows(n, rng)
-        mean = rows.mean(axis=0)
-        products = rows.T @ rows - n * np.outer(mean, mean)
-        return Moments.from_sums(n, self.means + mean, (products + products.T) / 2)
+        rows = self._drawn(n, rng)
+        products = rows.T @ rows
+        mean = products[0, 1:] / n
+        comoments = products[1:, 1:] - n * np.outer(mean, mean)
+        return Moments.from_sums(n, self.means + mean, (comoments + comoments.T) / 2)
+
+    def _drawn(self, n: int, rng: np.random.Generator) -> Floats:
+        return np.take(self._off, rng.integers(0, len(self._off), n, dtype=np.int32), axis=0)
 
     def skewness(self, n: int, rng: np.random.Generator) -> float:
         """Return the skewness of the numerator of some users."""

@@ -4,6 +4,7 @@ Figures of one section are pooled, since each alone has few repetitions; `docs/b
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,7 @@ REPEATS = {
 ERRORS = 4.0
 
 
+@cache
 def figures(part: Callable[..., Iterator[Figure]]) -> list[Figure]:
     return list(part(REPEATS[part], np.random.default_rng(20)))
 
