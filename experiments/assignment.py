@@ -37,6 +37,7 @@ Why = Literal["assigned", "region", "layer", "holdout"]
 
 _DROPPED_BITS: Final = 11
 _STEP: Final = 2.0**-53
+_EVERY_SLOT: Final = ((0, SLOTS),)
 # Below this many, starting the engine costs more than it saves.
 _FEW: Final = 5_000
 
@@ -128,7 +129,7 @@ def assign(
     where = _placement(plan, ramp, placement, holdout)
     ids = _texts(user_ids, "user ids")
     found = np.full(len(ids), None, dtype=object)
-    inside = _owned(_words(where.salt, ids), regions, where)
+    inside = _owned(ids, regions, where)
     if where.holdout.share > 0:
         drawn = _numbers(_words(where.holdout.salt, ids.take(pa.array(inside))))
         inside = inside[drawn >= where.holdout.share]
@@ -188,25 +189,35 @@ def offset_of(salt: str) -> float:
     return _number(salt, "offset")
 
 
-def _owned(words: npt.NDArray[np.uint64], regions: Texts, where: Placement) -> npt.NDArray[np.int64]:
+def _owned(ids: pa.Array, regions: Texts, where: Placement) -> npt.NDArray[np.int64]:
     """Return the places of those who stand on a slot of their region."""
-    slots = (_numbers(words) * SLOTS).astype(np.int32)
-    if isinstance(regions, str):
-        return np.flatnonzero(_among(slots, where.of(regions)))
-    named = _texts(regions, "regions")
-    if len(named) != len(slots):
-        raise InvalidValueError(f"{len(slots)} users have {len(named)} regions", "must be as many", "give each one")
-    coded = named.dictionary_encode()
-    codes, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
-    inside = np.zeros(len(slots), dtype=bool)
-    by_pieces: dict[tuple[Piece, ...], list[int]] = {}
-    for code, region in enumerate(names):
-        by_pieces.setdefault(where.of(region), []).append(code)
-    for pieces, members in by_pieces.items():
-        if pieces:
+    codes, names = _coded(regions, len(ids))
+    pieces_of = [where.of(name) for name in names]
+    inside = np.array([pieces == _EVERY_SLOT for pieces in pieces_of], dtype=bool)[codes]
+    # Where every slot or none is owned, nobody has to be hashed.
+    partly = np.array([bool(pieces) and pieces != _EVERY_SLOT for pieces in pieces_of], dtype=bool)
+    asked = np.flatnonzero(partly[codes])
+    if asked.size:
+        some = ids if asked.size == len(ids) else ids.take(pa.array(asked))
+        slots = (_numbers(_words(where.salt, some)) * SLOTS).astype(np.int32)
+        by_pieces: dict[tuple[Piece, ...], list[int]] = {}
+        for code in np.flatnonzero(partly).tolist():
+            by_pieces.setdefault(pieces_of[code], []).append(code)
+        for pieces, members in by_pieces.items():
             here = _among(slots, pieces)
-            inside |= here if len(by_pieces) == 1 else here & np.isin(codes, members)
+            inside[asked] |= here if len(by_pieces) == 1 else here & np.isin(codes[asked], members)
     return np.flatnonzero(inside)
+
+
+def _coded(regions: Texts, count: int) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return each user's region as a number, and the regions by number."""
+    if isinstance(regions, str):
+        return np.zeros(count, dtype=np.int64), [regions]
+    named = _texts(regions, "regions")
+    if len(named) != count:
+        raise InvalidValueError(f"{count} users have {len(named)} regions", "must be as many", "give each one")
+    coded = named.dictionary_encode()
+    return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
 
 
 def _among(slots: npt.NDArray[np.int32], pieces: Sequence[Piece]) -> npt.NDArray[np.bool_]:
