@@ -116,7 +116,7 @@ def exposures(chosen: Chosen) -> None:
     """Draw how many users each variant has been shown to."""
     from dashboard import timelines
 
-    st.subheader("Exposed users", anchor=False)
+    st.header("Exposed users", anchor=False)
     frame = loaders.exposures(chosen).value
     if frame.empty:
         components.banner("Nobody has been exposed yet.")
@@ -137,7 +137,7 @@ def exposures(chosen: Chosen) -> None:
 
 def novelty(chosen: Chosen) -> None:
     """Say whether the lift fades with the days since exposure."""
-    st.subheader("Does the lift last?", anchor=False)
+    st.header("Does the lift last?", anchor=False)
     results = loaders.analysis(chosen).value.scorecard.novelty
     if not results:
         components.show('<p class="rr-muted">It is not known yet: there are too few days.</p>')
@@ -270,8 +270,7 @@ def _proof_row(name: str, one: "Resplit | str") -> tuple[object, ...]:
     if one.rate is None or one.rate_ci is None:
         return (title, "–", "–", one.reason or "not estimable")
     low, high = one.rate_ci
-    fits = low <= loaders.ALPHA <= high
-    says = components.pill("as promised" if fits else "off its level", "good" if fits else "warn")
+    says = components.pill("as promised" if one.ok else "off its level", "good" if one.ok else "warn")
     return (title, f"{100 * one.rate:.1f} %", f"[{100 * low:.1f}, {100 * high:.1f}] %", says)
 
 

@@ -98,7 +98,7 @@ def forest_row(one: MetricResult) -> "Row | None":
 
 
 def _draw_family(title: str, results: tuple[MetricResult, ...]) -> None:
-    st.subheader(title, anchor=False)
+    st.header(title, anchor=False)
     several = len({one.variant for one in results}) > 1
     rows = [_row(one, several=several) for one in results]
     margin = "; the margin is what a guardrail tolerates" if results[0].role == "guardrail" else ""

@@ -122,6 +122,7 @@ def style_sheet() -> str:
 _RULES: Final = """
 .stApp h1 {letter-spacing:-.015em; padding-bottom:.1rem}
 .stMainBlockContainer {max-width:80rem; padding:3.5rem 2.5rem 4rem}
+.stApp [data-testid="stSliderThumbValue"] p {color:var(--rr-link)}
 .rr {color:var(--rr-ink); font-size:1rem; line-height:1.5}
 .rr * {box-sizing:border-box}
 .rr bdi {unicode-bidi:isolate}

@@ -127,7 +127,9 @@ def holdout(
 
 def canary(
     experiment_id: Annotated[str, typer.Argument(metavar="ID", help="Experiment id.")],
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="Last day to know [yesterday].")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="Last day to know [the last summed up].")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     home: options.Home = None,
     as_json: options.Json = False,
@@ -154,9 +156,8 @@ def canary(
 def _scorecard(
     settings: "Settings", store: "Store", registry: "Registry", experiment_id: str, as_of: str | None
 ) -> "Scorecard":
-    from experiments.sums import Sums
-
     from experiments.analysis import Analyst
+    from experiments.sums import Sums
     from telemetry.parts import PartLog
     from telemetry.pseudonyms import KeyRing
     from telemetry.warehouse import open_warehouse
@@ -164,8 +165,7 @@ def _scorecard(
     from workspace.paths import Paths
 
     clock, paths = SystemClock(), Paths(settings.home)
-    # Of a day that is not over, half of the users' acts are missing.
-    day = clock.now().date() - dt.timedelta(days=1) if as_of is None else _day(as_of)
+    day = None if as_of is None else _day(as_of)
     warehouse = open_warehouse(settings, store)
     try:
         rotations = KeyRing.open(settings, clock).valid_from[1:]

@@ -28,7 +28,6 @@ from workspace.store import Store
 if TYPE_CHECKING:
     from experiments.resplit import Resplit
 
-ALPHA: Final = 0.05
 _TTL: Final = dt.timedelta(minutes=1)
 _TTL_LONG: Final = dt.timedelta(minutes=30)
 
