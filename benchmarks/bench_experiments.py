@@ -219,9 +219,10 @@ def as_markdown(figures: dict[str, Any]) -> str:
     kept = figures["light_s"]["scorecard from kept sums, read from disk"]
     about = (
         f"{figures['events']:,} events of {figures['users']:,} users in two weeks, the second one the experiment with "
-        f"{figures['exposed']:,} exposed users; {figures['metrics']} metrics (and the one that stands beside) × 2 variants "
-        f"× {figures['regions']} regions with CUPED, {figures['cells']:,} cells. {figures['processors']} processors. Medians of {REPEATS}, in "
-        f"turns. Written by `python -m benchmarks.bench_experiments`; versions: {versions}."
+        f"{figures['exposed']:,} exposed users; {figures['metrics']} metrics (and the one that stands beside) × "
+        f"2 variants × {figures['regions']} regions with CUPED, {figures['cells']:,} cells. "
+        f"{figures['processors']} processors. Medians of {REPEATS}, in turns. "
+        f"Written by `python -m benchmarks.bench_experiments`; versions: {versions}."
     )
     after = (
         "Ours reads the sums from disk, estimates every metric within regions with CUPED and without, corrects for "

@@ -255,7 +255,8 @@ class Cells:
             pairs = tuple(_parsed(name) for name in names if name.startswith(_COMOMENT))
             has_third = any(name.startswith(_THIRD) for name in names)
             return cls(
-                keys=table.select(keys).to_pandas() if keys else pd.DataFrame(index=range(len(table))),
+                # By column: pandas' own reading of a whole table costs more than all the figures.
+                keys=pd.DataFrame({name: table.column(name).to_pandas() for name in keys}, index=range(len(table))),
                 columns=columns,
                 pairs=pairs,
                 n=np.array(table.column(Trial.N).to_numpy(), dtype=np.float64),
