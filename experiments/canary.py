@@ -13,7 +13,7 @@ from experiments.findings import Finding
 from experiments.lifecycle import wrong_state
 from experiments.metrics import Direction
 from experiments.plan import RAMP, State
-from experiments.records import Record
+from experiments.records import Record, aware
 from workspace.checks import check_scalar
 from workspace.errors import InvalidValueError, NotEstimableError, StateError
 
@@ -131,9 +131,12 @@ class CanaryStep:
 
 def inputs_of(card: "Scorecard") -> CanaryInputs:
     """Return what a canary is judged by from a scorecard: the figures its experiment is judged by as well."""
+    known = dt.datetime.combine(card.as_of + dt.timedelta(days=1), dt.time(), dt.UTC)
+    if card.computed_at:
+        # Of a day that is not over, no more is known than when it was summed up.
+        known = min(known, aware(dt.datetime.fromisoformat(card.computed_at)))
     return CanaryInputs(
-        # A scorecard knows whole days.
-        at=dt.datetime.combine(card.as_of + dt.timedelta(days=1), dt.time(), dt.UTC),
+        at=known,
         guardrails=tuple(
             GuardrailReading(
                 metric=one.name, variant=one.variant, better=one.better, estimate=one.judged, reason=one.reason

@@ -23,7 +23,7 @@ from experiments.layers import ELSEWHERE, SLOTS, Holdout, Placement, alone, plac
 from tests.experiments.plans import SALT, plan, variants
 from workspace.errors import InvalidValueError, StateError
 
-IDS = [f"user_{number:06d}" for number in range(40_000)]
+IDS = [f"user_{number:06d}" for number in range(24_000)]
 MANY = assignment._FEW + 1
 
 
@@ -259,7 +259,7 @@ def test_a_layer_can_be_filled_to_the_last_slot() -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(taken))
 
 
-@runs(max_examples=40)
+@runs(max_examples=25)
 @given(
     shares=st.lists(st.integers(1, 25), min_size=1, max_size=5),
     offsets=st.lists(st.floats(0, 0.999999), min_size=5, max_size=5),

@@ -1,5 +1,6 @@
 """Canaries: ramped when nothing speaks against it, held when something is missing, rolled back on harm."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_a_healthy_canary_climbs_the_ramp_and_then_waits(registry: Registry, clo
 
 def test_a_harmful_canary_goes_back_and_its_flag_really_switches(registry: Registry, store: Store) -> None:
     flags, users = Flags(store, FrozenClock(NOON)), [f"u{number}" for number in range(2_000)]
-    assert "treatment" in {flags.lookup("exp_1.flag", user, "SE").variant for user in users}
+    assert "treatment" in set(flags.lookup_all("exp_1.flag", users, "SE")["variant"])
     step = Canary(registry).step("exp_1", inputs(0.5), "robot")
     assert (step.action, step.executed) == ("roll_back", True)
     assert "thumbs_down_rate of treatment is harmed: +5.00%" in step.reason
@@ -240,6 +241,8 @@ def test_a_scorecard_gives_the_inputs(registry: Registry) -> None:
     )  # fmt: skip
     found = inputs_of(card)
     assert found.at == dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
+    early = dataclasses.replace(card, computed_at="2026-03-03T06:30:00+00:00")
+    assert inputs_of(early).at == dt.datetime(2026, 3, 3, 6, 30, tzinfo=dt.UTC)
     assert (found.multiple, found.guardrails[0].estimate) == (1, guard.judged)
     step = judge(registry.get("exp_1"), found)
     assert json.loads(json.dumps(step.to_dict()))["action"] == "ramp"

@@ -23,7 +23,7 @@ from workspace.settings import Settings
 from workspace.store import Store
 
 FLAG = "exp_1.flag"
-IDS = [f"u{number}" for number in range(400)]
+IDS = [f"u{number}" for number in range(240)]
 VERSIONED = [
     {"name": "control", "weight": 1, "index_version": "v1"},
     {"name": "treatment", "weight": 1, "index_version": "v2"},
@@ -99,7 +99,7 @@ def test_a_switch_by_somebody_else_counts_at_once(running: Registry, flags: Flag
     other = Store.open(Settings(home=home.home))
     Registry(other, clock=FrozenClock(NOON)).stop("exp_1", "robot", "clicks are harmed", roll_back=True)
     other.close()
-    found = {flags.lookup(FLAG, user, region) for user in IDS for region in ("SE", "NO")}
+    found = {flags.lookup(FLAG, user, region) for user in IDS[:60] for region in ("SE", "NO")}
     assert len(found) == 1
     everyone = found.pop()
     assert (everyone.variant, everyone.experiment_id, everyone.index_version) == ("control", None, "v1")
@@ -116,7 +116,7 @@ def test_a_ramp_by_somebody_else_counts_at_once(registry: Registry, flags: Flags
     other.close()
     after = {user: flags.lookup(FLAG, user, "SE") for user in IDS}
     assert all(after[user].variant == variant for user, variant in before.items() if variant is not None)
-    assert 140 < sum(one.variant is not None for one in after.values()) < 260
+    assert 80 < sum(one.variant is not None for one in after.values()) < 160
     assert any(one.reason.endswith("a canary at 50%") for one in after.values())
 
 
@@ -183,7 +183,7 @@ def test_the_holdout_is_told(registry: Registry, flags: Flags) -> None:
     registry.create(plan(default_allocation=1.0), "pm")
     registry.launch("exp_1", "pm")
     reasons = Counter(flags.lookup(FLAG, user, "SE").reason for user in IDS)
-    assert 150 < reasons["held out of every experiment"] < 250
+    assert 80 < reasons["held out of every experiment"] < 160
 
 
 def test_unknown_flags_are_named_with_those_there_are(registry: Registry, flags: Flags) -> None:
