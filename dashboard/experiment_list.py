@@ -10,7 +10,7 @@ from dashboard import experiment_words as told
 from dashboard.loaders import experiments as loaders
 from dashboard.loaders.experiments import Listed
 
-_COLUMNS: Final = ("Experiment", "State", "Verdict", "Change", "Health", "Users", "Share", "Days left", "Owner")
+_COLUMNS: Final = ("Experiment", "State", "Verdict", "Change", "Health", "Users", "Ramp", "Days left", "Owner")
 
 
 def everything() -> None:

@@ -16,7 +16,7 @@ from experiments.verdict import Verdict
 if TYPE_CHECKING:
     from dashboard.forest import Row
 
-_COLUMNS: Final = ("Metric", "Control", "Variant", "Change", "95 % interval", "p", "Adjusted p", "Says")
+_COLUMNS: Final = ("Metric", "Says", "Change", "95 % interval", "p", "Adjusted p", "Control", "Variant")
 _RAW: Final = ("Metric", "Arm", "Above the line", "Below the line", "Users")
 _PNG: Final[dict[str, Any]] = {
     "displayModeBar": True,
@@ -103,7 +103,7 @@ def _draw_family(title: str, results: tuple[MetricResult, ...]) -> None:
     rows = [_row(one, several=several) for one in results]
     margin = "; the margin is what a guardrail tolerates" if results[0].role == "guardrail" else ""
     components.table(
-        _COLUMNS, rows, numeric=_COLUMNS[1:4], tight=_COLUMNS[4:7],
+        _COLUMNS, rows, numeric=(_COLUMNS[2], *_COLUMNS[6:]), tight=(_COLUMNS[1], *_COLUMNS[3:6]),
         caption=f"{title}: variant against control, stratified by region{margin}",
     )  # fmt: skip
     for one in results:
@@ -118,12 +118,12 @@ def _row(one: MetricResult, *, several: bool) -> tuple[object, ...]:
         sign = told.MINUS if one.better == "up" else "+"
         name = f"{name} (margin {sign}{100 * one.margin_rel:g} %)"
     if one.judged is None:
-        return (name, "–", "–", "–", "–", "–", "–", components.pill(word, tone))
+        return (name, components.pill(word, tone), "–", "–", "–", "–", "–", "–")
     judged = one.judged
     return (
-        name, told.value(judged.mean_control, one.unit), told.value(judged.mean_variant, one.unit),
-        told.change(judged.rel), told.interval(judged.rel_ci), told.p_value(judged.p), told.p_value(one.p_adjusted),
-        components.pill(word, tone),
+        name, components.pill(word, tone), told.change(judged.rel), told.interval(judged.rel_ci),
+        told.p_value(judged.p), told.p_value(one.p_adjusted), told.value(judged.mean_control, one.unit),
+        told.value(judged.mean_variant, one.unit),
     )  # fmt: skip
 
 
