@@ -36,6 +36,8 @@ def split(frame: pd.DataFrame, by: list[str]) -> Cells:
 
 FRAME = users()
 CELLS = split(FRAME, ["variant", "region", "bucket"])
+WHOLE = split(FRAME, ["variant", "region"])
+PARTS = [split(FRAME.iloc[at::6], ["variant", "region"]) for at in range(6)]
 
 
 @pytest.mark.parametrize("by", [["variant"], ["variant", "region"], ["region", "variant"], ["bucket"]], ids=str)
@@ -65,15 +67,13 @@ def test_fold_into_one_cell_holds_everybody() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.permutations(range(6)), st.integers(1, 5))
 def test_merge_does_not_depend_on_the_order(order: list[int], cut: int) -> None:
-    parts = [split(FRAME.iloc[at::6], ["variant", "region"]) for at in range(6)]
-    shuffled = [parts[at] for at in order]
+    shuffled = [PARTS[at] for at in order]
     early = shuffled[0].merge(*shuffled[1:cut])
     merged = early.merge(*shuffled[cut:])
-    whole = split(FRAME, ["variant", "region"])
-    assert merged.keys.equals(whole.keys)
-    assert merged.n.tolist() == whole.n.tolist()
-    np.testing.assert_allclose(merged.means, whole.means, rtol=1e-12)
-    np.testing.assert_allclose(merged.comoments, whole.comoments, rtol=1e-9, atol=1e-9 * whole.comoments.max())
+    assert merged.keys.equals(WHOLE.keys)
+    assert merged.n.tolist() == WHOLE.n.tolist()
+    np.testing.assert_allclose(merged.means, WHOLE.means, rtol=1e-12)
+    np.testing.assert_allclose(merged.comoments, WHOLE.comoments, rtol=1e-9, atol=1e-9 * WHOLE.comoments.max())
 
 
 def test_fold_of_figures_far_from_zero_keeps_its_digits() -> None:
