@@ -16,13 +16,13 @@ from benchmarks.simulate_experiments import Figure, as_markdown, insert, share
 from benchmarks.simulated_users import DAYS, new_users, returning_users, shape
 
 REPEATS = {
-    simulation.type_one: 60,
-    simulation.coverage: 150,
-    simulation.daily_looks: 50,
-    simulation.planned_power: 60,
-    simulation.cuped_variance: 200,
-    simulation.sample_ratio: 40,
-    simulation.families: 150,
+    simulation.type_one: 40,
+    simulation.coverage: 120,
+    simulation.daily_looks: 32,
+    simulation.planned_power: 40,
+    simulation.cuped_variance: 100,
+    simulation.sample_ratio: 25,
+    simulation.families: 100,
 }
 ERRORS = 4.0
 
@@ -58,7 +58,7 @@ def test_daily_looks_are_safe_by_the_sequential_methods_only() -> None:
             if "peeking" in name:
                 assert one.value > 0.14, "28 looks at p < .05 raise false alarms fivefold"
             else:
-                assert one.value <= 0.05 + ERRORS * np.sqrt(0.05 * 0.95 / 50), name
+                assert one.value <= 0.05 + ERRORS * np.sqrt(0.05 * 0.95 / REPEATS[simulation.daily_looks]), name
     for world in ("new users", "returning users"):
         lost = found["Power over 28 daily looks", f"{world}: points lost by obrien_fleming"]
         assert lost.value <= 0.05 + ERRORS * lost.error
