@@ -14,9 +14,11 @@ from experiments.canary import CanaryStep
 from experiments.flags import Flags
 from experiments.plan import State, read_plan
 from experiments.registry import Registry
+from recommender.catalogue import load_catalogue
 from tests.dashboard.conftest import call
 from tests.telemetry.raw_events import event, written
 from workspace.clock import FrozenClock
+from workspace.columns import User
 from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Store
@@ -121,7 +123,7 @@ def test_analyse_gives_the_keys_of_its_contract(telemetry_home: Path) -> None:
 
 def test_recommend_by_flag_says_why_and_refuses_two_masters(canary_home: tuple[Settings, Store]) -> None:
     settings, _ = canary_home
-    user = call(settings.home, "recommend", "u00001").document["user_id"]
+    user = load_catalogue(Paths(settings.home)).users[User.ID].iloc[0]
     served = call(settings.home, "recommend", user, "--flag", "bold").document["served"]
     assert served["flag"] == "bold"
     assert served["reason"]
