@@ -126,9 +126,11 @@ def too_early(plan: ExperimentPlan, card: Scorecard, first: dt.date) -> tuple[st
     )
 
 
-def waiting(plan: ExperimentPlan, look: LookResult, card: Scorecard, following: dt.date) -> tuple[str, str]:
+def waiting(
+    plan: ExperimentPlan, look: LookResult, card: Scorecard, following: dt.date, withdrawn: int | None
+) -> tuple[str, str]:
     """Say why the last look did not decide, and what the next one would need."""
-    reason = of_look(plan, look, card)
+    reason = f"{_withdrawn(withdrawn)}{of_look(plan, look, card)}"
     boundary = f"|z| of {look.boundary:.2f} was needed"
     return reason, (
         f"The next look is after {following}: a lower boundary than this one's ({boundary}) and more users may decide, "
@@ -137,18 +139,27 @@ def waiting(plan: ExperimentPlan, look: LookResult, card: Scorecard, following: 
 
 
 def undecided(
-    plan: ExperimentPlan, look: LookResult | None, card: Scorecard, stopped: dt.date | None
+    plan: ExperimentPlan,
+    look: LookResult | None,
+    card: Scorecard,
+    stopped: dt.date | None,
+    withdrawn: int | None,
 ) -> tuple[str, str]:
     """Say that the experiment ended without an answer, and what size of effect it could have seen."""
     if look is None:
         ended = f"It was stopped on {stopped}, before its first planned look: no figure was ever to be judged."
         return ended, f"Another experiment that runs until its first look. Rule {_rule(plan)}."
     ended = "The planned end is reached" if stopped is None else f"It was stopped on {stopped}"
+    ended = f"{_withdrawn(withdrawn)}{ended}"
     reason = f"{ended} without an answer: {_undecided(look, card)}{_could_see(look, card)}."
     return reason, (
         "A new experiment, sized for the effect that would be worth having: more users or days, or a metric that "
         f"varies less; more looks at this one would only add false alarms. Rule {_rule(plan)}."
     )
+
+
+def _withdrawn(look: int | None) -> str:
+    return "" if look is None else f"Look {look} said Ship, but the lift fades and that no longer stands. "
 
 
 def _undecided(look: LookResult, card: Scorecard) -> str:
@@ -167,6 +178,9 @@ def _undecided(look: LookResult, card: Scorecard) -> str:
 
 def _could_see(look: LookResult, card: Scorecard) -> str:
     from scipy import stats
+
+    if any(one.standing == "held" for one in look.stands):
+        return ""
 
     sizes = []
     for one in card.of("primary"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from experiments import sentences
-from experiments.looks import Decision, Judgement, LookResult, Stand, boundaries_of, evaluate
+from experiments.looks import Decision, Judgement, LookResult, Stand, boundaries_of, evaluate, halts
 from experiments.plan import ExperimentPlan
 from experiments.scorecard import Scorecard
 from workspace.errors import InvalidValueError
@@ -77,7 +77,8 @@ def judge(
     """Apply the frozen rule.
 
     Verdicts are reached at planned looks only. The first look that ships or rolls back decides, and its verdict
-    stands; a ship is withdrawn when the data turn out broken later. Errors of health forbid a verdict on any day.
+    stands; a ship is withdrawn when the data turn out broken later, or a later planned look finds that its lift fades.
+    Errors of health forbid a verdict on any day.
 
     Args:
         plan: The frozen plan.
@@ -98,12 +99,20 @@ def judge(
         result, crossed = evaluate(plan, number, card, boundary, crossed)
         results.append(replace(result, reason=sentences.of_look(plan, result, card)))
     decided = next((one for one in results if one.decision in (Decision.SHIP, Decision.ROLL_BACK)), None)
-    if decided is not None:
+    if decided is not None and not _faded(decided, looks[-1]):
         return _decided(plan, decided, results, looks[decided.number - 1], current)
     errors = _errors(current)
     if errors:
         return _verdict(plan, current, results, Decision.CANT_TELL, "refused", sentences.refused(plan, errors))
     return _open(plan, results, looks, current, stopped)
+
+
+def _faded(decided: LookResult, latest: Scorecard) -> bool:
+    """Say whether a lift that was shipped has turned out a novelty since."""
+    if decided.decision is not Decision.SHIP or decided.variant is None:
+        return False
+    won = decided.stand(decided.variant).because
+    return any(one.variant == decided.variant and one.metric in won and halts(one) for one in latest.novelty)
 
 
 def _decided(
@@ -128,15 +137,16 @@ def _open(
 ) -> Verdict:
     early = stopped if stopped is not None and stopped <= current.as_of and stopped < plan.planned_end else None
     last = (results[-1], looks[-1]) if results else None
+    withdrawn = next((one.number for one in results if one.decision is Decision.SHIP), None)
     if early is not None or current.as_of >= plan.planned_end:
         look, card = last if last is not None else (None, current)
-        told = sentences.undecided(plan, look, card, early)
+        told = sentences.undecided(plan, look, card, early, withdrawn)
         return _verdict(plan, current, results, Decision.CANT_TELL, "undecided", told)
     following = plan.look_date(plan.rule.look_days[len(results)])
     if last is None:
         told = sentences.too_early(plan, current, following)
         return _verdict(plan, current, results, Decision.KEEP_RUNNING, "too_early", told, following=following)
-    told = sentences.waiting(plan, *last, following)
+    told = sentences.waiting(plan, *last, following, withdrawn)
     return _verdict(plan, current, results, Decision.KEEP_RUNNING, "waiting", told, following=following)
 
 
