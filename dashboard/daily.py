@@ -88,6 +88,7 @@ def run_due(settings: Settings, *, progress: Progress, clock: Clock | None = Non
             run.step("retention", run.retain),
             run.step("rollups", run.roll_up),
             run.step("canaries", run.step_canaries),
+            run.step("verdicts", run.judge_running),
             run.step("files", run.sweep),
         ]
     return DailyReport(steps=tuple(steps))
@@ -202,10 +203,18 @@ class _Run:
 
     def step_canaries(self) -> str:
         """Let every canary go on, wait or go back."""
-        from dashboard.canaries import step_canaries, told
+        from dashboard.trials import step_canaries, told
 
         steps = step_canaries(self.settings, self.store, self.clock, actor=self.actor)
         return "; ".join(told(step) for step in steps)
+
+    def judge_running(self) -> str:
+        """Judge the running experiments, so that their page opens at once."""
+        from dashboard.trials import judge_running
+
+        return "; ".join(
+            f"{name}: {verdict}" for name, verdict in judge_running(self.settings, self.store, self.clock).items()
+        )
 
     def retain(self) -> str:
         """Let go of telemetry that is older than it may be kept."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.canaries import told
 from dashboard.daily import run_due
 from dashboard.planted import planted_plans
+from dashboard.trials import judge_running, told
 from experiments.canary import CanaryStep
 from experiments.flags import Flags
 from experiments.plan import State, read_plan
@@ -110,6 +110,15 @@ def test_init_registers_the_experiments_of_the_history_once(telemetry_home: Path
     assert call(telemetry_home, "init", "--weeks", 3).code == 0
     shown = call(telemetry_home, "experiment", "show", "exp_ctr_lift").document
     assert [one["action"] for one in shown["history"]] == ["experiment.adopt"]
+
+
+def test_the_scheduler_judges_what_is_running_and_keeps_the_sums(telemetry_home: Path) -> None:
+    settings = Settings(home=telemetry_home)
+    store = Store.open(settings)
+    found = judge_running(settings, store, FrozenClock(NOW))
+    assert found == {"exp_ctr_lift": call(telemetry_home, "experiment", "analyse", "exp_ctr_lift").document["verdict"]
+                     ["decision"]}  # fmt: skip
+    assert any((telemetry_home / "experiments" / "exp_ctr_lift").rglob("*.parquet"))
 
 
 def test_analyse_gives_the_keys_of_its_contract(telemetry_home: Path) -> None:
