@@ -99,7 +99,9 @@ def test_figures_say_whether_they_meet_their_limits() -> None:
     assert share("a", "b", hits).meets is None
     text = as_markdown([inside, share("a", "late", hits, most=0.05)], 1_000)
     assert "| b | 5.20 % | 0.70 % | 4.50 % to 5.50 % | yes |" in text
-    assert "1 outside: late" in text
+    assert "1 of 2 figures are inside their limits" in text
+    assert "1 by less than two ±, 0 by more" in text
+    assert not share("a", "b", hits, most=0.03).by_chance
 
 
 def test_figures_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
