@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from experiments.assignment import Standing, Texts, Why, assign, standing
 from experiments.plan import State
-from experiments.records import LIVE, ExperimentRow, FlagRow, Record, aware, find_row, read_record
+from experiments.records import LIVE, ExperimentRow, FlagRow, Record, aware, find_row, read_record, writing
 from workspace.clock import Clock, SystemClock
 from workspace.columns import Event, User
 from workspace.errors import StateError, UnknownError
@@ -178,7 +178,7 @@ class Flags:
             UnknownError: When there is no such flag or variant.
             StateError: When an experiment runs on it, whose users would change sides, or none ever has.
         """
-        with self._store.session() as session:
+        with writing(self._store) as session:
             row = self._idle(session, flag)
             held = None if row.experiment_id is None else session.get(ExperimentRow, row.experiment_id)
             if held is None:
@@ -199,7 +199,7 @@ class Flags:
             UnknownError: When there is no such flag.
             StateError: When an experiment runs on it.
         """
-        with self._store.session() as session:
+        with writing(self._store) as session:
             row = self._idle(session, flag)
             before = row.forced
             row.experiment_id, row.forced, row.index_version = None, None, None

@@ -7,17 +7,31 @@ fields, still reads and proves the plan of then.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, Date, DateTime, Float, ForeignKey, Integer, String, Text, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    String,
+    Text,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from experiments.layers import Holdout, Placement
 from experiments.plan import ExperimentPlan, State, read_plan
 from workspace.errors import IntegrityError, UnknownError
-from workspace.store import Base
+from workspace.store import Base, Store
 
 LIVE: Final = (State.CANARY, State.RUNNING)
 """States in which users are assigned."""
@@ -198,6 +212,19 @@ def record_of(row: ExperimentRow, ramps: Sequence[RampRow]) -> Record:
         decision_reason=row.decision_reason,
         decided_as_of=row.decided_as_of,
     )
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[Session]:
+    """Open a session that may change experiments and flags; those of all processes come one after the other.
+
+    What is read in it can't change before it is written.
+    """
+    with store.session() as session:
+        # A writing session of SQLite holds the only write lock already.
+        if not store.is_sqlite:
+            session.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
+        yield session
 
 
 def find_row(session: Session, experiment_id: str) -> ExperimentRow:

@@ -8,11 +8,10 @@ process killed at any moment leaves the state before or the state after, and of 
 import datetime as dt
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from experiments.assignment import offset_of
@@ -44,6 +43,7 @@ from experiments.records import (
     read_holdout,
     read_record,
     record_of,
+    writing,
 )
 from workspace.checks import check_scalar
 from workspace.clock import Clock, SystemClock
@@ -123,7 +123,7 @@ class Registry:
         Raises:
             InvalidValueError: When the id is taken.
         """
-        with self._writing() as session:
+        with writing(self._store) as session:
             now = self._clock.now()
             row = self._new(session, plan, State.DRAFT, now)
             add_flag(session, plan.flag, now)
@@ -141,7 +141,7 @@ class Registry:
             StateError: When it is no draft any more: its plan is frozen.
             InvalidValueError: When a field is unknown or its value can't be, or it is the id.
         """
-        with self._writing() as session:
+        with writing(self._store) as session:
             row = find_row(session, experiment_id)
             check_edit(read_record(session, row), changes)
             plan = read_plan(changed(json.loads(row.plan), changes))
@@ -163,7 +163,7 @@ class Registry:
             UnknownError: When a variant names an index version that is not there.
             InvalidValueError: When nobody would take part, or a canary would move users between variants later.
         """
-        with self._writing() as session:
+        with writing(self._store) as session:
             row = find_row(session, experiment_id)
             now, state = self._clock.now(), State.CANARY if canary else State.RUNNING
             if row.state == State.CANARY and not canary:
@@ -193,7 +193,7 @@ class Registry:
             StateError: When it is not live, or its layer has no room.
             InvalidValueError: When the share is lower than before, or above the canary's last step.
         """
-        with self._writing() as session:
+        with writing(self._store) as session:
             row = find_row(session, experiment_id)
             before = read_record(session, row)
             if not before.live or before.placement is None:
@@ -226,7 +226,7 @@ class Registry:
             InvalidValueError: When no reason is given.
         """
         check_reason(reason)
-        with self._writing() as session:
+        with writing(self._store) as session:
             row = find_row(session, experiment_id)
             if row.state not in LIVE:
                 raise wrong_state(experiment_id, row.state, "stopped", "a canary or running")
@@ -264,7 +264,7 @@ class Registry:
         """
         chosen = checked_decision(decision)
         check_reason(reason)
-        with self._writing() as session:
+        with writing(self._store) as session:
             row = find_row(session, experiment_id)
             if row.state != State.STOPPED:
                 raise wrong_state(experiment_id, row.state, "decided", "stopped")
@@ -314,7 +314,7 @@ class Registry:
             InvalidValueError: When the state and what is told do not fit, or the id is taken by another plan.
         """
         standing = adopted_state(state, launched_at, stopped_at, decision)
-        with self._writing() as session:
+        with writing(self._store) as session:
             known = session.get(ExperimentRow, plan.experiment_id)
             if known is not None and known.adopted and known.digest == plan.digest:
                 return read_record(session, known)
@@ -351,7 +351,7 @@ class Registry:
             StateError: When an experiment is live, whose users would be taken out.
             InvalidValueError: When the share is outside its limits.
         """
-        with self._writing() as session:
+        with writing(self._store) as session:
             before = read_holdout(session)
             after = Holdout(share=share, period=before.period + 1 if renew else before.period)
             live = list(session.scalars(select(ExperimentRow.experiment_id).where(assigning())))
@@ -365,14 +365,6 @@ class Registry:
             details = {"share": share, "period": after.period, "before": before.share}
             self._ledger.append(actor, "experiment.holdout", after.salt, details, session=session)
             return after
-
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        with self._store.session() as session:
-            # A writing session of SQLite holds the only write lock already.
-            if not self._store.is_sqlite:
-                session.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
-            yield session
 
     def _new(
         self, session: Session, plan: ExperimentPlan, state: State, at: dt.datetime, *, adopted: bool = False
