@@ -230,17 +230,19 @@ def _check(n: float, means: FloatArray, comoments: FloatArray) -> None:
         raise InvalidValueError(
             f"shapes of means and comoments == {means.shape}, {comoments.shape}", "must be (d,) and (d, d)"
         )
-    for wrong, what, limit in _faults(n, means, comoments):
+    for wrong, name, limit in _faults(n, means, comoments):
         if wrong:
-            raise InvalidValueError(what, limit, "pass centred sums: n times the population covariance")
+            what = {"means": means, "comoments": comoments}.get(name)
+            told = f"{name} == {n if what is None else what.tolist()}"
+            raise InvalidValueError(told, limit, "pass centred sums: n times the population covariance")
 
 
 def _faults(n: float, means: FloatArray, comoments: FloatArray) -> Iterator[tuple[bool, str, str]]:
-    """Yield each fault that moments can have; the comoments' rounding below 0 is cut off on the way."""
-    yield not np.isfinite(means).all(), f"means == {means.tolist()}", "must be finite numbers"
-    said = f"comoments == {comoments.tolist()}"
+    """Yield each fault that moments can have, and of what; the comoments' rounding below 0 is cut off on the way."""
+    said = "comoments"
+    yield not np.isfinite(means).all(), "means", "must be finite numbers"
     yield not np.isfinite(comoments).all(), said, "must be finite numbers; the values may be too large to square"
-    yield not n and bool(means.any() or comoments.any()), "n == 0", "must come with zero means and comoments"
+    yield not n and bool(means.any() or comoments.any()), "n", "must come with zero means and comoments"
     squares = np.diagonal(comoments)
     scale = np.sqrt(np.abs(squares)) + math.sqrt(n) * np.abs(means)
     yield bool((squares < -_ROUNDING * scale**2).any()), said, "must have centred sums of squares >= 0"

@@ -127,7 +127,7 @@ def holdout(
 
 def canary(
     experiment_id: Annotated[str, typer.Argument(metavar="ID", help="Experiment id.")],
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="Last day to know [latest].")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="Last day to know.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     home: options.Home = None,
     as_json: options.Json = False,

@@ -29,6 +29,8 @@ LATE_S: Final = 24 * 3_600
 """An event that came more seconds than this after it happened is late."""
 EARLY, LATE = "early_", "late_"
 
+MEMBERS: Final = "members"
+"""The step of every statement at which there is one row a user; what follows reads it several times."""
 _LOW, _HIGH = "low_variant", "high_variant"
 _ACTS: Final = {**USER_COUNTS, Trial.INTERACTIONS: f"COUNT_IF({Event.TYPE} <> 'impression')"}
 _DOUBLES: Final = (Rollup.FOCUS_S, Rollup.SURVEY_SCORE)
@@ -42,11 +44,13 @@ class Shape:
         source: Rollups by user, or the events themselves.
         needs: The sums, their cross moments and caps.
         variants: How many variants take part: ``variant_0`` and so on are bound.
+        buckets: Whether cells are by group of users too: a thousand times as many.
     """
 
     source: Source
     needs: Needs
     variants: int
+    buckets: bool = True
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -82,7 +86,8 @@ def snapshot(shape: Shape) -> str:
     variants.
     """
     judged = f"judged AS (\n  SELECT * FROM members WHERE {Trial.VARIANT} IS NOT NULL\n)"
-    cells = {CELLS: (Trial.VARIANT, Trial.REGION, Trial.BUCKET), DEVICES: (Trial.VARIANT, Trial.DEVICE)}
+    fine = (Trial.BUCKET,) if shape.buckets else ()
+    cells = {CELLS: (Trial.VARIANT, Trial.REGION, *fine), DEVICES: (Trial.VARIANT, Trial.DEVICE)}
     return f"""WITH {_users(shape)}, {judged}, {_folded(shape.needs, "judged", cells)}
 UNION ALL
 {_counted(shape.needs, EXPOSURES, (Trial.VARIANT, Trial.REGION, FIRST_DAY))}
@@ -158,7 +163,7 @@ def _users(shape: Shape) -> str:
     steps = [*_exposed(shape), *(_earlier(shape) if shape.covariates else [])]
     return (
         ", ".join(steps)
-        + f""", members AS (
+        + f""", {MEMBERS} AS (
   SELECT exposed.{Event.USER} AS {Event.USER}, MOD(exposed.{Event.USER}, {BUCKETS}) AS {Trial.BUCKET}, {FIRST_DAY},
     {Trial.REGION}, {Trial.DEVICE}, IFF({known}, {_LOW}, NULL) AS {Trial.VARIANT},
     CASE WHEN {_LOW} IS NULL THEN 'no_variant' WHEN {_LOW} <> {_HIGH} THEN 'multiple' WHEN {known} THEN NULL

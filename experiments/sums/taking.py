@@ -95,7 +95,8 @@ class Sums:
         Args:
             asked: The plan, or a request of its own.
             as_of: Last day whose events count; a request knows its own.
-            buckets: Whether the cells are by hash bucket too; without, it answers several times as fast.
+            buckets: Whether the cells are by hash bucket too, as a re-split needs them; without, they are taken and
+                read several times as fast.
             source: Rollups by user, or the events themselves, which proves the rollups.
 
         Raises:
@@ -104,24 +105,21 @@ class Sums:
             IntegrityError: When a part or kept sums are damaged.
         """
         request, notes = self._fitted(_request(asked, as_of), source)
-        shelf, name, key = self._place("snapshot", request, source)
         wanted = _CELLS if buckets else _REGIONS
-        kept = shelf.load(name, key, (wanted, _DEVICES, _EXPOSURES))
-        if kept is not None:
-            return _restored(*kept, wanted, self._pending(request, source), notes)
-        shape = Shape(source=source, needs=request.needs, variants=len(request.variants))
+        # What was taken by bucket answers either question; what a scorecard needs alone is taken far faster.
+        for kind in ("snapshot",) if buckets else ("snapshot", _REGIONS):
+            shelf, name, key = self._place(kind, request, source)
+            kept = shelf.load(name, key, (wanted, _DEVICES, _EXPOSURES))
+            if kept is not None:
+                return _restored(*kept, wanted, self._pending(request, source), notes)
+        shape = Shape(source=source, needs=request.needs, variants=len(request.variants), buckets=buckets)
         sql = statements.snapshot(shape)
-        answer = self._query(sql, request, source)
-        whole = self._snapshot(request, answer, sql, source, notes)
-        regions = whole.cells.fold([Trial.VARIANT, Trial.REGION])
-        tables = {
-            _CELLS: whole.cells.to_table(),
-            _REGIONS: regions.to_table(),
-            _DEVICES: whole.by_device.to_table(),
-            _EXPOSURES: exposures_table(whole.exposures),
-        }
-        shelf.keep(name, key, tables, whole.facts())
-        return whole if buckets else replace(whole, cells=regions)
+        answer = self._query(sql, request, source, staged=statements.MEMBERS)
+        found = self._snapshot(request, answer, sql, source, notes)
+        tables = {wanted: found.cells, _REGIONS: found.cells.fold([Trial.VARIANT, Trial.REGION])}
+        more = {_DEVICES: found.by_device.to_table(), _EXPOSURES: exposures_table(found.exposures)}
+        shelf.keep(name, key, {one: cells.to_table() for one, cells in tables.items()} | more, found.facts())
+        return found
 
     def halves(
         self, asked: ExperimentPlan | Request, as_of: dt.date | None = None, *, source: Source = "user_day"
@@ -207,8 +205,8 @@ class Sums:
         self, request: Request, answer: "pd.DataFrame", sql: str, source: Source, notes: tuple[str, ...]
     ) -> Snapshot:
         needs, waiting = request.needs, self._pending(request, source)
-        keys = [Trial.VARIANT, Trial.REGION, Trial.BUCKET]
-        cells = answers.cells_from(answer, statements.CELLS, keys, needs)
+        fine = [Trial.BUCKET] if answer[Trial.BUCKET].notna().any() else []
+        cells = answers.cells_from(answer, statements.CELLS, [Trial.VARIANT, Trial.REGION, *fine], needs)
         left_out = answers.left_out_from(answer)
         if not len(cells) and not any(left_out.values()):
             raise _nobody(request, waiting)
@@ -230,10 +228,16 @@ class Sums:
         )
 
     def _query(
-        self, sql: str, request: Request, source: Source, more: "dict[str, Value] | None" = None
+        self,
+        sql: str,
+        request: Request,
+        source: Source,
+        more: "dict[str, Value] | None" = None,
+        *,
+        staged: str = "",
     ) -> "pd.DataFrame":
         values = self._values(request, source) | (more or {})
-        return self._warehouse.query(sql, window=request.window, parameters=values)
+        return self._warehouse.query(sql, window=request.window, parameters=values, staged=staged)
 
     def _values(self, request: Request, source: Source) -> "dict[str, Value]":
         moments = {"start": request.start, "end": request.as_of + _DAY, "pre_start": request.window[0]}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from telemetry.parts import Part, PartLog
 from telemetry.warehouse.markets import read_markets
 from telemetry.warehouse.protocol import Step, Window, Windows
-from telemetry.warehouse.sql import Value, names_in, tables_in, to_duckdb
+from telemetry.warehouse.sql import Value, apart, bound_in, names_in, tables_in, to_duckdb
 from telemetry.warehouse.tables import REGION_COLUMNS, REGIONS, ROLLUPS, TABLES, Table, Type
 from workspace.errors import IntegrityError, RecommendrError, StateError
 
@@ -69,10 +69,16 @@ class EmbeddedWarehouse:
         window: Window | None = None,
         parameters: Mapping[str, Value] | None = None,
         windows: Windows | None = None,
+        staged: str = "",
     ) -> "pd.DataFrame":
         """Run a statement; see `Warehouse.query`."""
+        values, text = _used(sql, parameters), to_duckdb(sql)
         with self._cursor(sql, window, windows=windows) as cursor:
-            frame = cursor.execute(to_duckdb(sql), _used(sql, parameters)).fetch_df()
+            if staged:
+                step, text = apart(text, staged)
+                cursor.execute(f"CREATE TEMP TABLE {staged} AS {step}", {n: values[n] for n in bound_in(step)})
+                values = {name: values[name] for name in bound_in(text)}
+            frame = cursor.execute(text, values).fetch_df()
         frame.columns = frame.columns.str.lower()
         return frame
 

@@ -58,6 +58,7 @@ class Warehouse(Protocol):
         window: Window | None = None,
         parameters: Mapping[str, Value] | None = None,
         windows: Windows | None = None,
+        staged: str = "",
     ) -> "pd.DataFrame":
         """Run a statement.
 
@@ -66,6 +67,8 @@ class Warehouse(Protocol):
             window: The days it is about; an embedded engine opens no file of any other.
             parameters: Values of its `:name` places.
             windows: Tables of which even fewer days are read.
+            staged: Name of a step of the statement that is worth finishing before the rest begins: an engine with
+                little memory then holds one or the other, not both. The answer is the same.
 
         Returns:
             The rows, with lower-case column names.

@@ -87,6 +87,7 @@ class SnowflakeWarehouse:
         window: Window | None = None,  # noqa: ARG002 - the statement itself says which days
         parameters: Mapping[str, Value] | None = None,
         windows: Windows | None = None,  # noqa: ARG002 - likewise
+        staged: str = "",  # noqa: ARG002 - memory is the engine's own business
     ) -> "pd.DataFrame":
         """Run a statement; see `Warehouse.query`."""
         text = with_literals(sql, parameters or {})

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 import sqlglot
+from sqlglot import exp
 
 from telemetry.warehouse.tables import REGIONS, TABLES
 from workspace.errors import InvalidValueError
@@ -14,6 +15,7 @@ from workspace.errors import InvalidValueError
 Value = str | int | float | dt.date | dt.datetime
 
 _PLACEHOLDER: Final = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)\b")
+_BOUND: Final = re.compile(r"\$([a-z_][a-z0-9_]*)\b")
 _TABLE: Final = re.compile(rf"\b({'|'.join([table.name for table in TABLES] + [REGIONS])})\b")
 
 
@@ -26,6 +28,44 @@ def to_duckdb(sql: str) -> str:
         'SELECT CASE WHEN a > $least THEN 1 ELSE 0 END AS b FROM EVENTS'
     """
     return sqlglot.transpile(sql, read="snowflake", write="duckdb")[0]
+
+
+@lru_cache(maxsize=64)
+def apart(text: str, step: str) -> tuple[str, str]:
+    """Take one step out of a statement of DuckDB's: what computes it, and the statement that reads it as a table.
+
+    Args:
+        text: As `to_duckdb` gave it, beginning with WITH.
+        step: Name of the step.
+
+    Raises:
+        InvalidValueError: When the statement has no such step.
+
+    Example:
+        >>> apart("WITH a AS (SELECT $k AS x), b AS (SELECT x FROM a) SELECT x FROM b", "b")
+        ('WITH a AS (SELECT $k AS x) SELECT x FROM a', 'WITH a AS (SELECT $k AS x) SELECT x FROM b')
+    """
+    statement = sqlglot.parse_one(text, read="duckdb")
+    steps = {one.alias: one for one in statement.find_all(exp.CTE)}
+    if step not in steps:
+        raise InvalidValueError(f"step == {step!r}", f"must be one of {', '.join(steps) or 'none'}")
+    before = list(steps)[: list(steps).index(step)]
+    first = steps[step].this.sql(dialect="duckdb")
+    if before:
+        first = f"WITH {', '.join(steps[name].sql(dialect='duckdb') for name in before)} {first}"
+    steps[step].pop()
+    return first, statement.sql(dialect="duckdb")
+
+
+@lru_cache(maxsize=512)
+def bound_in(text: str) -> frozenset[str]:
+    """Return the values a statement of DuckDB's asks for.
+
+    Example:
+        >>> sorted(bound_in("SELECT $a + $b"))
+        ['a', 'b']
+    """
+    return frozenset(_BOUND.findall(text))
 
 
 @lru_cache(maxsize=512)
