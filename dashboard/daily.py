@@ -101,6 +101,7 @@ class _Run:
         self.progress = progress
         self.actor = actor
         self.paths = Paths(settings.home).ensure()
+        self.rolled_up = False
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -197,6 +198,7 @@ class _Run:
             if not pending(self.parts, warehouse):
                 return ""
             report = roll_up(self.parts, warehouse, self.clock, progress=self.progress)
+            self.rolled_up = True
         finally:
             warehouse.close()
         return f"{len(report.dates)} days, {len(report.dropped)} dropped, {report.rows:,} rows"
@@ -209,7 +211,9 @@ class _Run:
         return "; ".join(told(step) for step in steps)
 
     def judge_running(self) -> str:
-        """Judge the running experiments, so that their page opens at once."""
+        """Judge the running experiments when there is news, so that their page opens at once."""
+        if not self.rolled_up:
+            return ""
         from dashboard.trials import judge_running
 
         return "; ".join(
