@@ -326,7 +326,7 @@ PANELS: Final[dict[str, Callable[[Chosen], None]]] = {
     "Breakdown": breakdown,
     "Over time": over_time,
     "Health": health,
-    "A/A": proof,
+    "False alarms": proof,
     "Plan": plan,
     "Evidence": evidence,
 }

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from workspace.store import Store
 
 ExperimentId = Annotated[str, typer.Argument(metavar="ID", help="Experiment id.")]
-AsOf = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="Last day whose events count.")
-]
+AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="Last day whose events count.")]
 _STYLES = {"Ship": "bold green", "Roll back": "bold red", "Keep running": "bold", "Can't tell": "bold yellow"}
 _LEVELS = {"ok": "green", "note": "dim", "warn": "yellow", "error": "bold red"}
 

@@ -2,15 +2,17 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import fakesnow
 import numpy as np
 import pandas as pd
 import pytest
 import snowflake.connector
+from fakesnow import server as stand_in
 from snowflake.snowpark import Session
 
+from experiments.sums import Request, Sums
 from telemetry.metrics import METRICS
 from telemetry.parts import PartLog
 from telemetry.queries import MetricQuestion, Purpose, Telemetry
@@ -39,7 +41,7 @@ END = START + dt.timedelta(days=7)
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    with fakesnow.server() as arguments:
+    with stand_in() as arguments:
         connection = snowflake.connector.connect(**{**arguments, "network_timeout": 60})
         opened = Session.builder.config("connection", connection).create()
         opened.sql("CREATE DATABASE IF NOT EXISTS recommendr").collect()
@@ -192,3 +194,47 @@ def test_markets_are_replaced(both: Both) -> None:
 def test_a_statement_snowflake_refuses_is_a_named_error(both: Both) -> None:
     with pytest.raises(UnreachableError, match="Snowflake"):
         both.snowflake.query("SELECT nothing FROM NOWHERE")
+
+
+TRIAL = Request(
+    experiment_id="exp",
+    start=START + dt.timedelta(days=2),
+    as_of=START + dt.timedelta(days=4),
+    variants=("control", "treatment"),
+    metrics=("refresh_rate", "focus_s", "engagement"),
+    pre_days=2,
+    primaries=("focus_s",),
+)
+
+
+@pytest.fixture
+def trials(session: Session) -> Iterator[Session]:
+    """The same session in a schema of its own: the stand-in can't be started twice in a process."""
+    session.sql("CREATE SCHEMA IF NOT EXISTS recommendr.trials").collect()
+    session.sql("USE SCHEMA recommendr.trials").collect()
+    yield session
+    session.sql("USE SCHEMA recommendr.telemetry").collect()
+
+
+def test_both_engines_give_the_same_sums_of_an_experiment(trials: Session, tmp_path: Path) -> None:
+    homes = [Paths(tmp_path / name).ensure() for name in ("embedded", "snowflake")]
+    parts = PartLog(Store.open(Settings(home=homes[0].home)), homes[0], CLOCK)
+    lay(parts, history(users=60, days=5))
+    embedded, other = EmbeddedWarehouse(parts, 256), SnowflakeWarehouse(trials, parts)
+    other.create_tables()
+    for one in (embedded, other):
+        roll_up(parts, one, CLOCK)
+    ours, theirs = (Sums(one, parts, home, clock=CLOCK) for one, home in zip((embedded, other), homes, strict=True))
+    for source in ("user_day", "events"):
+        left, right = (one.snapshot(TRIAL, source=source) for one in (ours, theirs))  # type: ignore[arg-type]
+        assert left.cells.users > 15
+        assert right.cells.keys.to_numpy().tolist() == left.cells.keys.to_numpy().tolist()
+        np.testing.assert_allclose(right.cells.means, left.cells.means, rtol=1e-9)
+        np.testing.assert_allclose(right.cells.comoments, left.cells.comoments, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(right.by_device.comoments, left.by_device.comoments, rtol=1e-9, atol=1e-9)
+        assert right.exposures.to_numpy().tolist() == left.exposures.to_numpy().tolist()
+        assert right.caps == pytest.approx(left.caps)
+    for name in ("halves", "by_age"):
+        left_cells, right_cells = (getattr(one, name)(TRIAL) for one in (ours, theirs))
+        np.testing.assert_allclose(right_cells.totals, left_cells.totals, rtol=1e-9)
+    assert theirs.late(TRIAL) == ours.late(TRIAL)

@@ -13,7 +13,7 @@ from tests.ui.small_world import DRAFT, NASTY_TITLE
 pytestmark = pytest.mark.ui
 
 LIFT = "exp_ctr_lift"
-PANELS = ("Breakdown", "Over time", "Health", "A/A", "Plan", "Evidence")
+PANELS = ("Breakdown", "Over time", "Health", "False alarms", "Plan", "Evidence")
 
 
 def main_text(page: Any) -> str:
