@@ -1,1 +1,1 @@
-"""Goals, drift, alerts and reliability of the running recommender, market by market."""
+"""Watching: goals, drift, outliers, objectives, alerts, reliability, markets and cost."""

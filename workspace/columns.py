@@ -212,6 +212,8 @@ class Rollup:
     )
     OF_USERS: Final = (POSITIVE_SURVEYS, LONG_LOOKS, TOP_IMPRESSIONS)
     """Sums that are kept for single users only."""
+    OF_FILMS: Final = (IMPRESSIONS, CLICKS, THUMBS_DOWN)
+    """Sums that are kept for single films."""
 
 
 class Trial:

@@ -58,6 +58,11 @@ class Paths:
         return self.home / "system"
 
     @property
+    def monitoring(self) -> Path:
+        """Folder of what watching needs: rules, descriptions, kept scores."""
+        return self.home / "monitoring"
+
+    @property
     def keys(self) -> Path:
         """Folder of the pseudonym keys: beside the home, so that a copy of the store does not take them along."""
         return self.home.with_name(f"{self.home.name}.keys")
@@ -86,6 +91,7 @@ class Paths:
             self.providers,
             self.telemetry,
             self.system,
+            self.monitoring,
         ):
             try:
                 folder.mkdir(parents=True, exist_ok=True)

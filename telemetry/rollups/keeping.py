@@ -23,6 +23,7 @@ from telemetry.warehouse.tables import (
     BUCKET_BLOCK,
     BUCKET_DAY,
     BUCKET_WEEK,
+    FILM_DAY,
     HOUR_ROLLUP,
     USER_DAY,
     Table,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised whenever the statements or the tables change, which puts every day out of date."""
 MOST_EVENTS: Final = 2_000_000
 """Days in a row are rolled up by one statement while they have no more events than this together."""
@@ -207,6 +208,7 @@ def _day_steps(run: tuple[dt.date, ...], digests: tuple[str, ...]) -> Iterator[S
     made = (
         (USER_DAY, statements.user_day(), around),
         (HOUR_ROLLUP, statements.hour(), around),
+        (FILM_DAY, statements.film_day(), around),
         (BUCKET_DAY, statements.bucket_day(), between),
         (ACTIVE_DAY, statements.active_day(), between),
     )

@@ -104,6 +104,21 @@ GROUP BY {Rollup.HOUR}, MOD({Event.USER}, {HOUR_BUCKETS}), pieces.{Event.REGION}
 ORDER BY {Rollup.HOUR}, {Event.REGION}, {Event.DEVICE}, {Rollup.BUCKET}"""
 
 
+def film_day() -> str:
+    """Return the SELECT of some days by film and the index version that showed it; values as `user_day`.
+
+    A user counts once for every film, version and day.
+    """
+    counts = ",\n  ".join(f"CAST({COUNTS[name]} AS BIGINT) AS {name}" for name in Rollup.OF_FILMS)
+    return f"""SELECT CAST({Event.TS} AS DATE) AS {Rollup.DATE}, {Event.FILM},
+  COALESCE({Event.INDEX_VERSION}, '{NONE}') AS {Event.INDEX_VERSION},
+  {counts},
+  CAST(COUNT(DISTINCT {Event.USER}) AS BIGINT) AS {Rollup.USERS}
+FROM EVENTS WHERE {_WITHIN} AND {Event.FILM} IS NOT NULL
+GROUP BY 1, 2, 3
+ORDER BY {Rollup.DATE}, {Event.FILM}, 3"""
+
+
 def _kept(cut: Cut) -> str:
     kept = (name if name in cut.columns else f"CAST(NULL AS VARCHAR) AS {name}" for name in DIMENSION_COLUMNS)
     return ", ".join(kept)

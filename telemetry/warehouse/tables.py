@@ -136,13 +136,34 @@ ACTIVE_WEEK: Final = Table(
     moment=Rollup.WEEK,
     days=7,
 )
+FILM_DAY: Final = Table(
+    name="FILM_DAY",
+    dataset="film_day",
+    columns=(
+        (Rollup.DATE, "DATE"),
+        (Event.FILM, "VARCHAR"),
+        (Event.INDEX_VERSION, "VARCHAR"),
+        *((name, "BIGINT") for name in (*Rollup.OF_FILMS, Rollup.USERS)),
+    ),
+    moment=Rollup.DATE,
+)
 HOUR_ROLLUP: Final = Table(
     name="HOUR_ROLLUP",
     dataset="hour",
     columns=((Rollup.HOUR, "TIMESTAMP"), (Rollup.BUCKET, "BIGINT"), *_EXPOSURE[:3], *_SUMS),
     moment=Rollup.HOUR,
 )
-TABLES: Final = (EVENTS, USER_DAY, BUCKET_DAY, BUCKET_WEEK, BUCKET_BLOCK, ACTIVE_DAY, ACTIVE_WEEK, HOUR_ROLLUP)
+TABLES: Final = (
+    EVENTS,
+    USER_DAY,
+    BUCKET_DAY,
+    BUCKET_WEEK,
+    BUCKET_BLOCK,
+    ACTIVE_DAY,
+    ACTIVE_WEEK,
+    FILM_DAY,
+    HOUR_ROLLUP,
+)
 ROLLUPS: Final = TABLES[1:]
 REGIONS: Final = "REGIONS"
 REGION_COLUMNS: Final[tuple[tuple[str, Type], ...]] = _EXPOSURE[:2]

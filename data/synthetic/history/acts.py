@@ -149,7 +149,8 @@ class Reactions:
 
     def _answers(self, rng: np.random.Generator, crowd: Crowd, user: Rows, day: int) -> tuple[Rows, Seconds]:
         """Return which visits end with an answer, and the scores."""
-        left = 1.0 - (1.0 - ANSWERS_AT_THE_END) * day / max(1, self._plan.spec.days - 1)
+        spec = self._plan.spec
+        left = 1.0 - (1.0 - ANSWERS_AT_THE_END) * day / max(1, spec.days - 1) if spec.planted else 1.0
         willing = np.exp(ANSWER_ENGAGEMENT * crowd.engagement[user] - ANSWER_ENGAGEMENT**2 / 2)
         chance = ANSWER_LEVEL * left * willing * ~crowd.bot[user]
         answered = np.flatnonzero(rng.random(len(user)) < chance).astype(np.int32)

@@ -33,8 +33,8 @@ def manifest(made: Plan, films: Repertoire, *, physical: bool, world: bool) -> d
             {"index_version": one.name, **_dates(made, one.window), "leaks_names": one.leaks, "broken": one.broken}
             for one in made.versions
         ],
-        "planted": _catalogue(made, films, world=world) + _people(made, films) + _services(made),
-        "surveys": _surveys(),
+        "planted": _planted(made, films, world=world),
+        "surveys": _surveys(made),
         "population": {
             "ctr_between_users_cv": round(float(np.sqrt(np.exp(crowd.CLICK_SPREAD**2) - 1)), 4),
             "activity_between_users_cv": round(float(np.sqrt(np.exp(crowd.ACTIVITY_SPREAD**2) - 1)), 4),
@@ -46,7 +46,15 @@ def manifest(made: Plan, films: Repertoire, *, physical: bool, world: bool) -> d
     }
 
 
+def _planted(made: Plan, films: Repertoire, *, world: bool) -> list[dict[str, Any]]:
+    if not made.spec.planted:
+        return []
+    return _catalogue(made, films, world=world) + _people(made, films) + _services(made)
+
+
 def _nobody(made: Plan) -> list[str]:
+    if not made.spec.planted:
+        return []
     few = f"fewer than {crowd.LEAST_CROWD} users"
     return [f"{kind}: {few}" for kind in ("bots", "click_farm")] if made.spec.users < crowd.LEAST_CROWD else []
 
@@ -199,10 +207,10 @@ def _services(made: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _surveys() -> dict[str, Any]:
+def _surveys(made: Plan) -> dict[str, Any]:
     return {
-        "answers_last_day_of_first": acts.ANSWERS_AT_THE_END,
-        "direction": "response falls in a straight line",
+        "answers_last_day_of_first": acts.ANSWERS_AT_THE_END if made.spec.planted else 1.0,
+        "direction": "response falls in a straight line" if made.spec.planted else "response stays as it is",
         "engagement_sentiment_correlation": crowd.SENTIMENT_IN_ENGAGEMENT,
         "engagement_log_clicks_correlation": crowd.ENGAGEMENT_IN_CLICKS,
         "answers_by_engagement": acts.ANSWER_ENGAGEMENT,

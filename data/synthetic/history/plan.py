@@ -30,6 +30,9 @@ LEAK_SHARE: Final = 0.6
 STUFFED_SHARE: Final = 0.06
 RECENT_DAYS: Final = 14
 
+_RELEASES: Final = (0.0, 0.15, 0.7, 0.88)
+"""Where in a history a new index version is taken into service, for no other reason than that it is new."""
+
 _TAKEN_IN_ORDER: Final = ("exp_ctr_lift", "exp_thumbs_harm", "exp_aa", "exp_srm", "exp_novelty")
 _RUN_IN_ORDER: Final = ("exp_aa", "exp_thumbs_harm", "exp_srm", "exp_novelty", "exp_ctr_lift")
 
@@ -141,6 +144,8 @@ def plan(spec: HistorySpec) -> Plan:
         >>> [one.name for one in plan(HistorySpec(weeks=2, end=date(2026, 1, 1))).experiments]
         ['exp_ctr_lift']
     """
+    if not spec.planted:
+        return _uneventful(spec)
     experiments = _experiments(spec.days)
     running = {one.name for one in experiments}
     left_out = [
@@ -164,6 +169,25 @@ def plan(spec: HistorySpec) -> Plan:
         memory_leak=Window(first=late + 0.30 * recent, stop=late + 0.62 * recent),
         provider_outage=Window(first=late + 0.70 * recent, stop=late + 0.70 * recent + 0.75),
         latency=Window(first=days - 2 + 17 / 24, stop=days - 2 + 21 / 24),
+    )
+
+
+def _uneventful(spec: HistorySpec) -> Plan:
+    """Return the plan of a history with nothing planted; its index versions change all the same, to no effect."""
+    never = Window(first=spec.days, stop=spec.days)
+    return Plan(
+        spec=spec,
+        experiments=(),
+        left_out=("everything: the history is unplanted",),
+        versions=_plain_versions(spec),
+        drift_day=spec.days,
+        incident=never,
+        stuffing_day=spec.days,
+        bots=never,
+        farm=never,
+        memory_leak=never,
+        provider_outage=never,
+        latency=never,
     )
 
 
@@ -193,13 +217,21 @@ def _days(days: int, low: float, high: float) -> Window:
     return Window(first=first, stop=min(days, max(first + 1, round(high * days))))
 
 
+def _plain_versions(spec: HistorySpec) -> tuple[IndexVersion, ...]:
+    cuts = sorted({int(share * spec.days) for share in _RELEASES})
+    return tuple(
+        IndexVersion(name=f"idx-{spec.date_of(first):%Y%m%d}", window=Window(first=first, stop=stop))
+        for first, stop in zip(cuts, [*cuts[1:], spec.days], strict=True)
+    )
+
+
 def _versions(spec: HistorySpec, incident: Window) -> tuple[IndexVersion, ...]:
     """Return the index versions; the broken one serves the days of the incident and is then rolled back."""
     days = spec.days
     leak = _days(days, 0.44, 0.52)
-    cuts = [(0, False, False), (int(0.15 * days), False, False), (int(incident.first), False, True)]
+    cuts = [(int(share * days), False, False) for share in _RELEASES[:2]] + [(int(incident.first), False, True)]
     cuts += [(int(incident.stop), False, False), (int(leak.first), True, False), (int(leak.stop), False, False)]
-    cuts += [(int(0.7 * days), False, False), (int(0.88 * days), False, False)]
+    cuts += [(int(share * days), False, False) for share in _RELEASES[2:]]
     found: list[IndexVersion] = []
     for place, (first, leaks, broken) in enumerate(cuts):
         stop = days if place + 1 == len(cuts) else cuts[place + 1][0]

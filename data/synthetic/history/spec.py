@@ -33,6 +33,7 @@ class HistorySpec:
         events_per_user_week: Mean number of events of a user in a week, over all types of event.
         recent_step_min: Minutes between two samples of a service in the last two weeks.
         earlier_step_min: The same before.
+        planted: Whether anything happens in it; without, it is what a detector must stay silent on.
 
     Raises:
         InvalidValueError: When a value lies outside its limits.
@@ -50,6 +51,7 @@ class HistorySpec:
     events_per_user_week: float = 20.0
     recent_step_min: int = 5
     earlier_step_min: int = 60
+    planted: bool = True
 
     def __post_init__(self) -> None:
         for name, value, low, high in (

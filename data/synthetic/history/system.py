@@ -149,7 +149,7 @@ def _restarts(plan: Plan, moments: Moments, rng: np.random.Generator, service: s
     days = np.arange(0, plan.spec.days, 7) + rng.uniform(0.2, 6.8, -(-plan.spec.days // 7))
     restarted[np.searchsorted(moments.day, days[days < moments.day[-1]])] = True
     down = np.zeros(len(moments), dtype=np.bool_)
-    if (service, region) == (LEAK_SERVICE, LEAK_REGION):
+    if plan.spec.planted and (service, region) == (LEAK_SERVICE, LEAK_REGION):
         leak = plan.memory_leak
         restarted &= ~_inside(moments, leak)
         down = (moments.day >= leak.stop) & (moments.day < leak.stop + KILLED_FOR / timedelta(days=1))
@@ -210,7 +210,7 @@ def _errors(plan: Plan, moments: Moments, service: str, region: str) -> Values:
 
 def _memory(plan: Plan, moments: Moments, rng: np.random.Generator, service: str, region: str) -> Values:
     memory = MEMORY_LEVEL + 0.012 * rng.standard_normal(len(moments))
-    if (service, region) == (LEAK_SERVICE, LEAK_REGION):
+    if plan.spec.planted and (service, region) == (LEAK_SERVICE, LEAK_REGION):
         leak = plan.memory_leak
         run = (moments.day - leak.first) / (leak.stop - leak.first)
         memory = memory + np.where(_inside(moments, leak), run * (MEMORY_FULL - MEMORY_LEVEL), 0.0)
