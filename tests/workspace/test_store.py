@@ -36,6 +36,13 @@ TABLES = {
     "experiment_ramps",
     "experiment_flags",
     "experiment_holdout",
+    "monitor_runs",
+    "alerts",
+    "alert_silences",
+    "alert_deliveries",
+    "remediations",
+    "benchmark_scores",
+    "goal_entries",
     "alembic_version",
 }
 
