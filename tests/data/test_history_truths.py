@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 
 from data.synthetic.history import HistorySpec, write_history
 from data.synthetic.regions import REGIONS
-from workspace.columns import Event
+from workspace.columns import Event, Sample
 
 END = date(2026, 3, 2)
 USERS, WEEKS = 14_000, 12
@@ -274,3 +274,20 @@ def test_answers_fall_and_flatter(history: History) -> None:
     correlation = np.corrcoef(np.log(busy["click"] + 1) - np.log(busy["impression"]), busy["score"])[0, 1]
     # True: 0.5 × 0.6 = 0.3 between sentiment and log clicks; noise of few answers takes some of it away.
     assert 0.12 < correlation < 0.3
+
+
+def test_unplanted_history_is_eventless_and_otherwise_alike(tmp_path: Path) -> None:
+    spec = HistorySpec(users=200, weeks=4, seed=21, end=END, recent_step_min=60, planted=False)
+    write_history(spec, tmp_path / "quiet", physical=True, workers=1)
+    truth = json.loads((tmp_path / "quiet" / "truth.json").read_text())
+    assert truth["planted"] == []
+    assert truth["experiments"] == []
+    assert not any(one["broken"] or one["leaks_names"] for one in truth["index_versions"])
+    assert len(truth["index_versions"]) > 2
+    events = ds.dataset(tmp_path / "quiet" / "events", format="parquet").to_table().to_pandas()
+    assert events[Event.EXPERIMENT].isna().all()
+    answers = events[events[Event.TYPE] == "survey"].groupby(events[Event.TS].dt.date).size()
+    assert answers[-7:].sum() > 0.7 * answers[:7].sum()
+    samples = ds.dataset(tmp_path / "quiet" / "system", format="parquet").to_table().to_pandas()
+    assert (samples[Sample.UP] == 1).all()
+    assert samples[Sample.MEMORY].max() < 0.6

@@ -103,6 +103,22 @@ def test_user_day_counts_what_only_experiments_ask_for(rolled: World) -> None:
         assert totals[totals > 0].to_dict() == EVENTS[rows].groupby(Event.USER).size().to_dict()
 
 
+def test_film_day_is_what_each_film_was_shown_and_met_with(rolled: World) -> None:
+    found = rolled.query("SELECT * FROM FILM_DAY")
+    of_films = EVENTS[EVENTS[Event.FILM].notna()].assign(
+        day=lambda rows: rows[Event.TS].dt.date, version=lambda rows: rows[Event.INDEX_VERSION].fillna("none")
+    )
+    kinds = {Rollup.IMPRESSIONS: "impression", Rollup.CLICKS: "click", Rollup.THUMBS_DOWN: "thumbs_down"}
+    expected = of_films.groupby(["day", Event.FILM, "version"]).agg(
+        **{name: (Event.TYPE, lambda types, kind=kind: int((types == kind).sum())) for name, kind in kinds.items()},
+        **{Rollup.USERS: (Event.USER, "nunique")},
+    )
+    found["day"] = found[Rollup.DATE].dt.date
+    indexed = found.set_index(["day", Event.FILM, Event.INDEX_VERSION])[list(expected.columns)].sort_index()
+    assert len(indexed) == len(expected) > 0
+    assert (indexed.to_numpy() == expected.sort_index().to_numpy()).all()
+
+
 def test_user_day_leaves_a_look_without_a_place_out(world: World) -> None:
     kinds = ["focus", "focus", "focus", "focus", "impression", "survey", "survey"]
     one = EVENTS.iloc[:7].assign(
