@@ -89,6 +89,30 @@ class Detector(Protocol):
         ...
 
 
+def stand(settings: Settings, store: Store, warehouse: Warehouse, clock: Clock) -> Ground:
+    """Return the ground over stores that are open already; who opened them closes them.
+
+    Args:
+        settings: The workspace.
+        store: Its operational store.
+        warehouse: Its user telemetry.
+        clock: Tells the time.
+    """
+    paths = Paths(settings.home).ensure()
+    return Ground(
+        settings=settings,
+        paths=paths,
+        store=store,
+        ledger=Ledger(store, clock),
+        clock=clock,
+        warehouse=warehouse,
+        parts=PartLog(store, paths, clock),
+        system=open_system_metrics(settings),
+        registry=Registry(store, clock=clock),
+        rotations=tuple(KeyRing.open(settings, clock).valid_from[1:]),
+    )
+
+
 @contextmanager
 def opened(settings: Settings, clock: Clock | None = None) -> Iterator[Ground]:
     """Open the ground of a workspace, and close what was opened.
@@ -100,24 +124,11 @@ def opened(settings: Settings, clock: Clock | None = None) -> Iterator[Ground]:
     Raises:
         UnreachableError: When a warehouse is set that does not answer.
     """
-    clock = clock or SystemClock()
-    paths = Paths(settings.home).ensure()
     store = Store.open(settings)
     try:
         warehouse = open_warehouse(settings, store)
         try:
-            yield Ground(
-                settings=settings,
-                paths=paths,
-                store=store,
-                ledger=Ledger(store, clock),
-                clock=clock,
-                warehouse=warehouse,
-                parts=PartLog(store, paths, clock),
-                system=open_system_metrics(settings),
-                registry=Registry(store, clock=clock),
-                rotations=tuple(KeyRing.open(settings, clock).valid_from[1:]),
-            )
+            yield stand(settings, store, warehouse, clock or SystemClock())
         finally:
             warehouse.close()
     finally:
