@@ -278,3 +278,40 @@ class LogLine:
     STATUS: Final = "status"
 
     ALL: Final = (TS, LEVEL, SERVICE, LOGGER, MESSAGE, TRANSACTION, DURATION_MS, REGION, SLATE, STATUS)
+
+
+class Trait:
+    """Columns of what monitoring measures a film by."""
+
+    GENRES: Final = "n_genres"
+    KEYWORDS: Final = "n_keywords"
+    CAST: Final = "n_cast"
+    REGIONS: Final = "n_regions"
+    SYNOPSIS_CHARS: Final = "synopsis_chars"
+    NO_SYNOPSIS: Final = "no_synopsis"
+    SAME_SYNOPSIS: Final = "same_synopsis"
+    REPEATED_KEYWORDS: Final = "repeated_keywords"
+    RELEASE_YEAR: Final = "release_year"
+    FIRST_GENRE: Final = "first_genre"
+    FIRST_KEYWORD: Final = "first_keyword"
+
+
+class Conduct:
+    """Columns of how an account behaved on a day, a slate was composed, or requests went; all computed, none stored."""
+
+    IMPRESSIONS: Final = "log_impressions"
+    A_SESSION: Final = "log_impressions_a_session"
+    CLICK_RATE: Final = "logit_click_rate"
+    DWELL: Final = "log_dwell_a_click"
+    OTHER_ACTS: Final = "log_other_acts_a_slate"
+    CROWD: Final = "in_crowd"
+    SAME_FILM: Final = "clicks_on_one_film"
+
+    BY_DAY: Final = (IMPRESSIONS, A_SESSION, CLICK_RATE, DWELL, OTHER_ACTS)
+
+    SHORT: Final = "films_missing"
+    SAME_LEAD: Final = "films_with_a_lead_before"
+    SAME_GENRE: Final = "share_of_commonest_genre"
+    SAME_COLLECTION: Final = "films_with_a_collection_before"
+    GAP: Final = "largest_score_gap"
+    OF_SLATE: Final = (SHORT, SAME_LEAD, SAME_GENRE, SAME_COLLECTION, GAP)
