@@ -1,0 +1,301 @@
+"""Figures of what users did, over whole days that end on a given one: ratios of sums with intervals by user.
+
+The days are cut into blocks of equal length, counted back from the last day, so that every block of seven days holds
+each weekday once. Everybody who was shown a film counts, also those who never reacted. Only aggregates leave the
+engine, and none about fewer than k accounts.
+"""
+
+# ruff: noqa: S608 - statements are made of our own names; values are bound
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from telemetry.privacy import hidden_rows
+from telemetry.queries import MOST_USER_DAYS
+from telemetry.statistics import Moments, ratios, relative_change
+from telemetry.warehouse.sums import FIRST_POSITIONS, LONG_LOOK_S
+from telemetry.warehouse.tables import EVENTS, USER_DAY
+from workspace.checks import check_scalar
+from workspace.columns import Event, Rollup, Trial
+from workspace.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from monitoring.ground import Ground
+
+MOST_EVENTS: Final = 30_000_000
+"""Figures of single slates are read from the events themselves; of more rows than this the oldest days are left out."""
+SEGMENTS: Final = (Rollup.MARKET, Event.REGION, Event.DEVICE, Event.INDEX_VERSION)
+_EXPRESSIONS: Final = {
+    Trial.INTERACTIONS: f"({Rollup.EVENTS} - {Rollup.IMPRESSIONS})",
+    Trial.ACTIVE_DAYS: Rollup.USERS,
+}
+_BLOCK: Final = "block"
+_UNIT: Final = "unit"
+_UNITS: Final = "units"
+_ACCOUNTS: Final = "accounts"
+_SHOWN: Final = "shown"
+_RELEVANT: Final = "relevant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """A ratio of two sums over users.
+
+    Args:
+        name: What it is called.
+        numerator: Column of `USER_DAY` above the line, or one of the sums experiments know.
+        denominator: The one below.
+    """
+
+    name: str
+    numerator: str
+    denominator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One ratio over one block of days, for everybody or one segment.
+
+    Args:
+        name: Of the ratio.
+        block: 0 for the newest block, 1 for the one before.
+        segment: Value of the dimension; empty for everybody.
+        value: NaN when it is not estimable or withheld.
+        low: Low end of the interval, NaN likewise.
+        high: High end.
+        users: Accounts that have a share in it; of very many, estimated to ± 2 %.
+        note: Why there is no value.
+    """
+
+    name: str
+    block: int
+    segment: str
+    value: float
+    low: float
+    high: float
+    users: int
+    note: str = ""
+
+
+def blocks(
+    ground: "Ground",
+    wanted: Sequence[Ratio],
+    *,
+    end: dt.date,
+    days: int = 7,
+    count: int = 1,
+    by: str | None = None,
+) -> list[Figure]:
+    """Return ratios of the newest blocks of days.
+
+    Args:
+        ground: The stores.
+        wanted: Which ratios.
+        end: Last day of the newest block.
+        days: Length of a block.
+        count: How many blocks.
+        by: A column of `SEGMENTS` to break them down by; None for everybody together.
+
+    Returns:
+        One figure for each ratio, block and segment that has any row; newest block first.
+
+    Raises:
+        InvalidValueError: For another dimension.
+
+    Source: Deng, Knoblich, Lu 2018, "Applying the Delta Method in Metric Analytics", section 3; beyond a million rows
+    random groups of users, Wolter 2007, chapter 2.
+    """
+    _checked(days, count, by)
+    first = end - dt.timedelta(days=days * count - 1)
+    grouped = ground.warehouse.rows(USER_DAY, (first, end)) > MOST_USER_DAYS
+    sql = _blocks_sql(wanted, days, by, unit=Rollup.BUCKET if grouped else Event.USER)
+    frame = ground.warehouse.query(sql, window=(first, end), parameters={"first": first, "last": end})
+    return [found for one in wanted for found in _figures(ground, frame, one, by, grouped=grouped)]
+
+
+def change(ground: "Ground", wanted: Ratio, earlier: tuple[dt.date, dt.date], later: tuple[dt.date, dt.date]) -> Figure:
+    """Return how much a ratio changed from one span of days to another, relatively; 0.05 is 5 % more.
+
+    The same users are in both spans and their covariance counts, so that loyal users narrow the interval.
+
+    Args:
+        ground: The stores.
+        wanted: The ratio.
+        earlier: First and last day of the span compared with.
+        later: First and last day of the span in question; must begin after the other ends.
+
+    Raises:
+        InvalidValueError: When the spans overlap.
+    """
+    if not earlier[0] <= earlier[1] < later[0] <= later[1]:
+        raise InvalidValueError(
+            f"spans == {earlier[0]} … {earlier[1]}, {later[0]} … {later[1]}", "must lie one after the other"
+        )
+    windows = {USER_DAY.name: [earlier, later]}
+    rows = sum(ground.warehouse.rows(USER_DAY, span) for span in (earlier, later))
+    grouped = rows > MOST_USER_DAYS
+    sql = _change_sql(wanted, unit=Rollup.BUCKET if grouped else Event.USER)
+    parameters = {"first": earlier[0], "last": earlier[1], "turn": later[0], "end": later[1]}
+    row = ground.warehouse.query(sql, windows=windows, window=(earlier[0], later[1]), parameters=parameters).iloc[0]
+    users = int(row[_ACCOUNTS] or 0)
+    nothing = Figure(name=wanted.name, block=0, segment="", value=np.nan, low=np.nan, high=np.nan, users=users)
+    k = ground.settings.k_anonymity
+    if users < k or any(0 < row[name] < k for name in ("positive_late", "positive_early")):
+        return replace(nothing, users=0, note=_few(k))
+    covariance = np.empty((4, 4))
+    for i, j in combinations_with_replacement(range(4), 2):
+        covariance[i, j] = covariance[j, i] = row[f"cov_{_FOUR[i]}_{_FOUR[j]}"]
+    value, low, high = relative_change([row[f"mean_{name}"] for name in _FOUR], covariance, float(row[_UNITS]))
+    if not np.isfinite(value):
+        return replace(nothing, note=f"not estimable: {wanted.numerator} is 0 in one of the two spans")
+    return replace(nothing, value=value, low=low, high=high)
+
+
+def relevant_slates(ground: "Ground", *, end: dt.date, days: int = 7, count: int = 1) -> list[Figure]:
+    """Return the share of slates with at least one relevant film among the first five.
+
+    A film is relevant when it was clicked or looked at for at least ten seconds. Slates are told apart in the events
+    only, so of more than `MOST_EVENTS` rows the oldest days are left out, and the note says from when on they count.
+
+    Args:
+        ground: The stores.
+        end: Last day of the newest block.
+        days: Length of a block.
+        count: How many blocks.
+
+    Returns:
+        One figure for each block that has any slate; newest block first.
+    """
+    _checked(days, count, None)
+    first = end - dt.timedelta(days=days * count - 1)
+    start = first
+    while start < end and ground.warehouse.rows(EVENTS, (start, end)) > MOST_EVENTS:
+        start += dt.timedelta(days=1)
+    early = f"{Event.POSITION} <= {FIRST_POSITIONS}"
+    liked = f"{Event.TYPE} = 'click' OR ({Event.TYPE} = 'focus' AND {Event.VALUE} >= {LONG_LOOK_S})"
+    one = Ratio(name="relevant_in_five", numerator=_RELEVANT, denominator=_SHOWN)
+    sql = f"""WITH slates AS (
+  SELECT {Event.USER} AS {_UNIT}, {Event.SLATE}, CAST(MIN({Event.TS}) AS DATE) AS day,
+    MAX(IFF({early} AND {Event.TYPE} = 'impression', 1, 0)) AS {_SHOWN},
+    MAX(IFF({early} AND ({liked}), 1, 0)) AS liked
+  FROM EVENTS WHERE {Event.TS} >= :start AND {Event.TS} < :stop AND {Event.SLATE} IS NOT NULL GROUP BY 1, 2
+), per_unit AS (
+  SELECT {_UNIT}, CAST(FLOOR(DATEDIFF('day', day, :last) / {days}) AS BIGINT) AS {_BLOCK}, SUM({_SHOWN}) AS {_SHOWN},
+    SUM({_SHOWN} * liked) AS {_RELEVANT}, 1 AS {_ACCOUNTS}
+  FROM slates GROUP BY 1, 2
+)
+SELECT {_BLOCK}, COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {", ".join(_moments(one))}
+FROM per_unit GROUP BY {_BLOCK} ORDER BY {_BLOCK}"""
+    parameters = {"start": start, "stop": end + dt.timedelta(days=1), "last": end}
+    frame = ground.warehouse.query(sql, window=(start, end), parameters=parameters)
+    found = _figures(ground, frame, one, None, grouped=False)
+    if start == first:
+        return found
+    note = f"of the slates from {start} on: the days before hold too many events to be read"
+    kept = ((end - start).days + 1) // days
+    # A block that is read in part says so; whole ones say nothing, and those not read are not there.
+    return [replace(f, note=note) if f.block >= kept and not f.note else f for f in found if f.block <= kept]
+
+
+def _figures(ground: "Ground", frame: "pd.DataFrame", one: Ratio, by: str | None, *, grouped: bool) -> list[Figure]:
+    k = ground.settings.k_anonymity
+    own = {name: frame[f"{name}_{one.name}"].to_numpy(dtype=np.float64) for name in _PARTS}
+    found = ratios(Moments(units=frame[_UNITS].to_numpy(dtype=np.float64), **own))
+    out = []
+    hidden = _hidden(frame, one, by, k)
+    for at, row in enumerate(frame.to_dict("records")):
+        contributing = int(own["contributing"][at])
+        users = int(row[_ACCOUNTS]) if grouped else contributing
+        figure = Figure(
+            name=one.name, block=int(row[_BLOCK]), segment=str(row[by]) if by else "", users=users,
+            value=float(found.value[at]), low=float(found.low[at]), high=float(found.high[at]),
+        )  # fmt: skip
+        if contributing == 0:
+            figure = replace(figure, note=f"not estimable: there are no {one.denominator.replace('_', ' ')}")
+        elif hidden[at]:
+            figure = replace(figure, value=np.nan, low=np.nan, high=np.nan, users=0, note=_few(k))
+        out.append(figure)
+    return out
+
+
+def _hidden(frame: "pd.DataFrame", one: Ratio, by: str | None, k: int) -> "NDArray[np.bool_]":
+    """Tell which rows are about too few accounts, or would give such a row away by subtraction.
+
+    Of random groups of users those with any are counted: each holds at least one account.
+    """
+    table = frame.assign(**{_SHOWN: frame[f"contributing_{one.name}"], _RELEVANT: frame[f"positive_{one.name}"]})
+    out = np.zeros(len(frame), dtype=bool)
+    for _, rows in table[table[_SHOWN] > 0].groupby(_BLOCK):
+        hidden = hidden_rows(rows, [by] if by else [], k, users=_SHOWN, positives=_RELEVANT)
+        out[frame.index.get_indexer(rows.index[hidden])] = True
+    return out
+
+
+def _blocks_sql(wanted: Sequence[Ratio], days: int, by: str | None, *, unit: str) -> str:
+    sums = dict.fromkeys(name for one in wanted for name in (one.numerator, one.denominator))
+    summed = ", ".join(f"SUM({_EXPRESSIONS.get(name, name)}) AS {name}" for name in sums)
+    keys = ", ".join([_BLOCK, *([by] if by else [])])
+    moments = ", ".join(text for one in wanted for text in _moments(one))
+    return f"""WITH placed AS (
+  SELECT *, CAST(FLOOR(DATEDIFF('day', {Rollup.DATE}, :last) / {days}) AS BIGINT) AS {_BLOCK}
+  FROM USER_DAY WHERE {Rollup.DATE} >= :first AND {Rollup.DATE} <= :last
+), per_unit AS (
+  SELECT {keys}, {unit} AS {_UNIT}, {summed}, APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
+  FROM placed GROUP BY {keys}, {unit}
+)
+SELECT {keys}, COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {moments}
+FROM per_unit GROUP BY {keys} ORDER BY {keys}"""
+
+
+def _change_sql(wanted: Ratio, *, unit: str) -> str:
+    x, y = (_EXPRESSIONS.get(name, name) for name in (wanted.numerator, wanted.denominator))
+    parts = zip(_FOUR, ((x, ">="), (y, ">="), (x, "<"), (y, "<")), strict=True)
+    summed = ", ".join(f"SUM(IFF({Rollup.DATE} {sign} :turn, {sql}, 0)) AS {name}" for name, (sql, sign) in parts)
+    moments = [f"CAST(AVG({name}) AS DOUBLE) AS mean_{name}" for name in _FOUR]
+    pairs = combinations_with_replacement(_FOUR, 2)
+    moments += [f"CAST(COVAR_SAMP({a}, {b}) AS DOUBLE) AS cov_{a}_{b}" for a, b in pairs]
+    return f"""WITH per_unit AS (
+  SELECT {unit} AS {_UNIT}, {summed}, APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
+  FROM USER_DAY WHERE ({Rollup.DATE} >= :first AND {Rollup.DATE} <= :last)
+    OR ({Rollup.DATE} >= :turn AND {Rollup.DATE} <= :end)
+  GROUP BY {unit}
+)
+SELECT COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, COUNT_IF(x_late > 0) AS positive_late,
+  COUNT_IF(x_early > 0) AS positive_early, {", ".join(moments)}
+FROM per_unit"""
+
+
+_FOUR: Final = ("x_late", "y_late", "x_early", "y_early")
+_PARTS: Final = ("contributing", "mean_x", "mean_y", "var_x", "var_y", "cov_xy")
+
+
+def _moments(one: Ratio) -> list[str]:
+    x, y, name = one.numerator, one.denominator, one.name
+    return [
+        f"CAST(COUNT_IF({x} <> 0 OR {y} <> 0) AS BIGINT) AS contributing_{name}",
+        f"CAST(COUNT_IF({x} > 0) AS BIGINT) AS positive_{name}",
+        f"CAST(AVG({x}) AS DOUBLE) AS mean_x_{name}",
+        f"CAST(AVG({y}) AS DOUBLE) AS mean_y_{name}",
+        f"CAST(VAR_SAMP({x}) AS DOUBLE) AS var_x_{name}",
+        f"CAST(VAR_SAMP({y}) AS DOUBLE) AS var_y_{name}",
+        f"CAST(COVAR_SAMP({x}, {y}) AS DOUBLE) AS cov_xy_{name}",
+    ]
+
+
+def _few(k: int) -> str:
+    return f"withheld: it would be about fewer than {k} accounts"
+
+
+def _checked(days: int, count: int, by: str | None) -> None:
+    check_scalar(days, "days", ge=1)
+    check_scalar(count, "count", ge=1)
+    if by is not None and by not in SEGMENTS:
+        raise InvalidValueError(f"by == {by!r}", f"must be one of {', '.join(SEGMENTS)}")
