@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from monitoring.changes import EXPOSURE, GAP, INCIDENTS, gather
+from monitoring.changes import EXPOSURE, GAP, INCIDENTS, gather, incidents_of
 from monitoring.findings import Cause, Change, ChangeKind, Finding
 from monitoring.ground import Ground
 from workspace.columns import Event, Rollup
@@ -69,11 +69,10 @@ def explain(
         return ()
     start = min(one.onset.low for one in findings) - BEFORE
     end = max([one.onset.high for one in findings] + [one.ended for one in findings if one.ended]) + AFTER
-    told = [one for one in findings if one.detector == INCIDENTS] if incidents is None else list(incidents)
+    if incidents is None:
+        incidents = [one for one in findings if one.detector == INCIDENTS] or incidents_of(ground, start, end)
     gaps = [one for one in findings if one.detector == EXPOSURE and one.metric == GAP]
-    changes = gather(ground, start, end, findings=[*told, *gaps] if told or incidents is not None else None)
-    if gaps and not told and incidents is None:
-        changes = (*changes, *(one for one in gather(ground, start, end, findings=gaps) if one.kind == "provider"))
+    changes = gather(ground, start, end, findings=[*incidents, *gaps])
     places = _markets(ground)
     return tuple(_explained(one, changes, places) for one in findings)
 
@@ -148,20 +147,17 @@ def _together(finding: Finding, change: Change) -> bool:
 
 def _fit(where: Mapping[str, str], reach: Mapping[str, str], change: Change, markets: Mapping[str, str]) -> float:
     """Return how well the reach of a change fits the place of a finding."""
-    if where.get("index_version") == change.name and change.kind in {"index_version", "feature_version"}:
+    if where.get(Event.INDEX_VERSION) == change.name and change.kind in {"index_version", "feature_version"}:
         return 1.0
     if not reach:
         # Something that reaches everybody may show in one place alone, but had better show everywhere.
-        return 1.0 if not where or "index_version" in where else 0.7
-    if not where:
-        return 0.4
+        return 1.0 if not where or Event.INDEX_VERSION in where else 0.7
     shared = [key for key in reach if key in where]
     if shared:
-        return 1.0 if all(reach[key] == where[key] for key in shared) else 0.0
-    if "region" in reach and "market" in where:
-        return 0.6 if markets.get(reach["region"]) == where["market"] else 0.0
-    if "market" in reach and "region" in where:
-        return 0.8 if markets.get(where["region"]) == reach["market"] else 0.0
+        return float(all(reach[key] == where[key] for key in shared))
+    for inner, outer, fit in ((reach, where, 0.6), (where, reach, 0.8)):
+        if Event.REGION in inner and Rollup.MARKET in outer:
+            return fit if markets.get(inner[Event.REGION]) == outer[Rollup.MARKET] else 0.0
     return 0.4
 
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from experiments.plan import ExperimentPlan
 from monitoring.findings import Change, ChangeKind, Finding
 from monitoring.ground import Ground
-from telemetry.warehouse.sql import Value
 from telemetry.warehouse.tables import CUT, NONE
 from workspace.columns import Event, Rollup
 from workspace.errors import StateError
@@ -25,6 +24,8 @@ from workspace.ledger import LedgerEntry
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from telemetry.warehouse.sql import Value
 
 INCIDENTS: Final = "objectives.services"
 EXPOSURE: Final = "drift.exposure"
@@ -52,7 +53,7 @@ def gather(
             them. None looks for incidents itself.
     """
     if findings is None:
-        findings = _incidents_of(ground, start, end)
+        findings = incidents_of(ground, start, end)
     ledger = list(_ledger(ground, start, end))
     found = [
         *_versions(ground, start, end, ledger),
@@ -208,7 +209,8 @@ def _allocated(plan: ExperimentPlan) -> Mapping[str, str]:
     return {"region": inside[0]} if len(inside) == 1 and plan.default_allocation == 0 else {}
 
 
-def _incidents_of(ground: Ground, start: dt.datetime, end: dt.datetime) -> tuple[Finding, ...]:
+def incidents_of(ground: Ground, start: dt.datetime, end: dt.datetime) -> tuple[Finding, ...]:
+    """Return what ``objectives.services`` finds between two moments."""
     from monitoring import incidents
 
     return tuple(incidents.find(ground, start, end))
