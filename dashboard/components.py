@@ -373,12 +373,12 @@ def _tile(tile: Tile) -> str:
     named = f'<a href="{tile.link}" target="_self">{label}</a>' if tile.link else label
     return (
         f'<li class="rr-tile"><span class="rr-eyebrow">{named}</span><span class="rr-figure">{text(tile.value)}</span>'
-        f'<span class="rr-meta">{text(tile.interval)}</span>{_sparkline(tile.course)}'
+        f'<span class="rr-meta">{text(tile.interval)}</span>{sparkline(tile.course)}'
         f'<span class="rr-pill {tile.tone}">{text(tile.change)}</span></li>'
     )
 
 
-def _sparkline(course: Sequence[float | None]) -> str:
+def sparkline(course: Sequence[float | None]) -> str:
     """Return a line without axes; the figure and the change beside it say what it shows."""
     known = [value for value in course if value is not None]
     if len(known) < 2:  # noqa: PLR2004 - a line needs two points

@@ -214,12 +214,32 @@ td.rr-wide, th.rr-wide {width:45%}
 .rr h1.rr-name {font-family:"Source Serif",Georgia,serif; font-size:2rem; font-weight:600; line-height:1.2; margin:0;
   padding:0; overflow-wrap:anywhere}
 .rr-film-synopsis {max-width:70ch; margin:.5rem 0 .6rem !important; overflow-wrap:anywhere}
+.rr-tree {font-size:1rem}
+.rr .rr-tree ul {list-style:none; margin:0 0 0 .55rem; padding:0 0 0 1rem; border-left:1px solid var(--rr-line)}
+.rr .rr-tree > ul {border-left:0; margin-left:0; padding-left:0}
+.rr .rr-tree li {position:relative; margin:.55rem 0 0; padding:0}
+.rr .rr-tree li li::before {content:""; position:absolute; left:-1rem; top:1.3rem; width:.85rem;
+  border-top:1px solid var(--rr-line)}
+.rr-node {border:1px solid var(--rr-line); border-left:4px solid var(--rr-muted); border-radius:7px;
+  background:var(--rr-raised); padding:.5rem .8rem .55rem; overflow-wrap:anywhere}
+.rr-node.good {border-left-color:var(--rr-good)}
+.rr-node.warn {border-left-color:var(--rr-warn)}
+.rr-node.bad {border-left-color:var(--rr-bad)}
+.rr-node.info {border-left-color:var(--rr-accent)}
+.rr-node-head {display:flex; justify-content:space-between; gap:.6rem; align-items:baseline; flex-wrap:wrap}
+.rr-node-title {font-weight:600}
+.rr-node-body {display:flex; flex-wrap:wrap; gap:.2rem .8rem; align-items:baseline}
+.rr-node-figure {font-size:1.25rem; font-weight:600; font-variant-numeric:tabular-nums}
+.rr-node-body .rr-spark {width:9rem; height:1.3rem; margin:0 0 0 auto; align-self:center}
 [data-testid="stTab"][aria-selected="true"] p {color:var(--rr-link); font-weight:600}
 @media (max-width:640px) {
   .st-key-request [data-testid="stHorizontalBlock"] {flex-direction:row; flex-wrap:wrap}
   .st-key-request [data-testid="stColumn"] {flex:1 1 40%; min-width:40%}
   .stMainBlockContainer {padding:3.5rem 1rem 3rem}
   td.rr-wide, th.rr-wide {width:auto}
+  .rr .rr-tree ul {margin-left:.15rem; padding-left:.6rem}
+  .rr .rr-tree li li::before {left:-.6rem; width:.5rem}
+  .rr-node-body .rr-spark {width:100%}
   .rr-table th, .rr-table td {padding:.38rem .55rem}
 }
 """
