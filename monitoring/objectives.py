@@ -1,0 +1,388 @@
+"""What the services promise and how they keep it: error budgets, burn rates and limits, in plain words.
+
+Counters that begin anew and gaps are the business of `telemetry.system`: its rates are free of both. What is not known
+is not counted, and the status says how much of its window is known.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from monitoring import objective_rules
+from monitoring.burn import Budget, Burn, Counts, Floats, Guard, Level, budget, burn, words
+from monitoring.findings import Interval
+from monitoring.ground import Ground
+from monitoring.objective_rules import ObjectiveRule, Rules
+from monitoring.service_counts import FINE, HOUR, Place, counted, floored, table
+from telemetry.system import Kind, SystemMetrics, SystemQuestion
+from telemetry.system.questions import EVERY, LEAST_WINDOW, UNITS
+from workspace.columns import Sample
+from workspace.errors import InvalidValueError
+
+Standing = Literal["met", "at_risk", "missed", "unknown"]
+STALE: Final = dt.timedelta(hours=1)
+LEAST_IN_TAIL: Final = 5
+"""Requests beyond a quantile that make it worth a word: 100 requests for a p95."""
+MOST_REGIONS: Final = 0.5
+"""When a larger share of the regions of a service fires, the service as a whole is named instead."""
+_LOOKED_BACK: Final = dt.timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveAlert:
+    """Something an objective says now.
+
+    Args:
+        objective: Its name.
+        level: Whether somebody is woken up.
+        segment: Where: service, and region where it is one.
+        rule: What was passed, in words.
+        text: One plain sentence.
+        value: The value of it: a burn rate, or what a limit was passed by, in its unit.
+        runbook: Where it says what to do; may be empty.
+    """
+
+    objective: str
+    level: Level
+    segment: Mapping[str, str]
+    rule: str
+    text: str
+    value: float
+    runbook: str = ""
+
+    @property
+    def key(self) -> str:
+        """What stays the same while it lasts: objective, level and place."""
+        place = ",".join(f"{name}={value}" for name, value in sorted(self.segment.items()))
+        return f"{self.objective}/{self.level}/{place or 'everywhere'}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "objective": self.objective,
+            "level": self.level,
+            "segment": dict(self.segment),
+            "rule": self.rule,
+            "text": self.text,
+            "value": self.value,
+            "runbook": self.runbook,
+            "key": self.key,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveStatus:
+    """How one objective stands in one place.
+
+    Args:
+        name: The objective.
+        title: It in words.
+        kind: ``budget`` or ``threshold``.
+        segment: Service, and region where it is one; empty for every service and region together.
+        target: Share that shall be good; of a threshold the limit.
+        unit: ``share`` or ``s``.
+        window: Over which it is judged.
+        attained: Share that was good, of a threshold the newest value that lies farthest beyond; None: not estimable.
+        remaining: Share of the budget that is left; None of a threshold, or where it is not estimable.
+        standing: ``met``; ``at_risk`` when something fires or the interval reaches past the target; ``missed``.
+        burns: How each alert rule stands.
+        alerts: What fires.
+        total: Requests, or minutes, counted.
+        as_of: The moment it is about; None without samples.
+        note: What is missing; empty when nothing is.
+    """
+
+    name: str
+    title: str
+    kind: Literal["budget", "threshold"]
+    segment: Mapping[str, str]
+    target: float
+    unit: str
+    window: dt.timedelta
+    attained: Interval | None
+    remaining: Interval | None
+    standing: Standing
+    burns: tuple[Burn, ...] = ()
+    alerts: tuple[ObjectiveAlert, ...] = ()
+    total: float = 0.0
+    as_of: dt.datetime | None = None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "kind": self.kind,
+            "segment": dict(self.segment),
+            "target": self.target,
+            "unit": self.unit,
+            "window_s": self.window.total_seconds(),
+            "attained": self.attained.to_dict() if self.attained else None,
+            "remaining": self.remaining.to_dict() if self.remaining else None,
+            "standing": self.standing,
+            "burns": [one.to_dict() for one in self.burns],
+            "alerts": [one.to_dict() for one in self.alerts],
+            "total": self.total,
+            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "note": self.note,
+        }
+
+
+def evaluate(
+    ground: Ground, at: dt.datetime | None = None, *, rules: Rules | None = None
+) -> tuple[ObjectiveStatus, ...]:
+    """Say how every objective stands.
+
+    Args:
+        ground: Whose system metrics are asked.
+        at: The moment; None for the newest sample there is.
+        rules: The objectives; None reads those of the workspace.
+
+    Returns:
+        One for each objective, service and (where it is watched by region) region; the whole service before its
+        regions.
+
+    Raises:
+        InvalidValueError: When the moment is not aware.
+        SchemaError: When the file of objectives can't be used.
+    """
+    rules = rules or objective_rules.load(ground.paths)
+    moment = at or ground.clock.now()
+    if moment.tzinfo is None:
+        raise InvalidValueError(f"at == {moment}", "must be an aware datetime", "pass tzinfo=datetime.UTC")
+    newest = ground.system.known(moment - _LOOKED_BACK, moment).last
+    if newest is None or newest < moment - max(one.window for one in rules.objective):
+        since = "at all" if newest is None else f"since {newest:%Y-%m-%d %H:%M}"
+        return tuple(_unknown(rule, f"not estimable: there is no sample {since}") for rule in rules.objective)
+    as_of = min(newest, moment)
+    late = f"the newest sample is of {as_of:%Y-%m-%d %H:%M}" if moment - as_of > STALE else ""
+    found: list[ObjectiveStatus] = []
+    for rule in rules.objective:
+        statuses = _budgets(ground.system, rule, rules, as_of, late) if rule.kind == "budget" else ()
+        found += statuses or [_threshold(ground.system, rule, as_of, late)]
+    return tuple(found)
+
+
+def _unknown(rule: ObjectiveRule, note: str) -> ObjectiveStatus:
+    return ObjectiveStatus(
+        name=rule.name,
+        title=rule.title,
+        kind=rule.kind,
+        segment={},
+        target=_target(rule),
+        unit=UNITS[rule.question],
+        window=rule.window if rule.kind == "budget" else rule.lasting,
+        attained=None,
+        remaining=None,
+        standing="unknown",
+        note=note,
+    )
+
+
+def _target(rule: ObjectiveRule) -> float:
+    value = rule.target if rule.kind == "budget" else rule.limit
+    if value is None:  # the rules are checked when they are read
+        raise InvalidValueError(f"the objective {rule.name!r} has no target", "must have one")
+    return value
+
+
+def _budgets(
+    metrics: SystemMetrics, rule: ObjectiveRule, rules: Rules, as_of: dt.datetime, late: str
+) -> list[ObjectiveStatus]:
+    counts = counted(
+        metrics, rule.question, services=rule.services, until=as_of, window=rule.window, limit_s=rule.limit_s
+    )
+    found = []
+    for service in dict.fromkeys(service for service, _ in counts):
+        regions = [place for place in counts if place[0] == service and place[1] != EVERY] if rule.by_region else []
+        statuses = [_budget(rule, rules, place, counts[place], late) for place in ((service, EVERY), *regions)]
+        found += _placed(statuses)
+    return found
+
+
+def _budget(rule: ObjectiveRule, rules: Rules, place: Place, counts: Counts, late: str) -> ObjectiveStatus:
+    target, until_s = _target(rule), float(counts.end_s[-1])
+    minutes = rule.question == Kind.AVAILABILITY
+    guard = Guard(
+        # A window of minutes is always counted: what must be there is samples, which `LEAST_COVERED` asks for.
+        least_total=0 if minutes else rules.guard.least_requests,
+        least_bad=rules.guard.least_bad_minutes if minutes else rules.guard.least_bad,
+    )
+    left = budget(counts, target=target, window=rule.window, until_s=until_s)
+    burns = tuple(burn(counts, one, target=target, until_s=until_s, guard=guard) for one in rules.burn_rules)
+    segment = {Sample.SERVICE: place[0]} | ({} if place[1] == EVERY else {Sample.REGION: place[1]})
+    # Pages come before tickets, and the fastest burn before the rest: one alert says it.
+    firing = sorted((one for one in burns if one.fires), key=lambda one: (one.rule.level, -one.rule.factor))
+    alerts = tuple(_burn_alert(rule, segment, one, left) for one in firing[:1])
+    return ObjectiveStatus(
+        name=rule.name,
+        title=rule.title,
+        kind="budget",
+        segment=segment,
+        target=target,
+        unit=UNITS[rule.question],
+        window=rule.window,
+        attained=left.attained,
+        remaining=left.remaining,
+        standing=_standing(left.attained, target, fires=bool(firing)),
+        burns=burns,
+        alerts=alerts,
+        total=left.total,
+        as_of=dt.datetime.fromtimestamp(until_s, dt.UTC),
+        note="; ".join(filter(None, (late, left.note))),
+    )
+
+
+def _standing(attained: Interval | None, target: float, *, fires: bool) -> Standing:
+    if attained is None:
+        return "unknown"
+    if attained.value < target:
+        return "missed"
+    return "at_risk" if fires or (attained.low is not None and attained.low < target) else "met"
+
+
+def _burn_alert(rule: ObjectiveRule, segment: Mapping[str, str], one: Burn, left: Budget) -> ObjectiveAlert:
+    rate = one.long_rate or 0.0
+    bad = {
+        Kind.WITHIN_LATENCY: f"of the requests took longer than {rule.limit_s:g} s",
+        Kind.ERROR_RATE: "of the requests failed",
+        Kind.AVAILABILITY: "of the time it was down",
+    }[rule.question]
+    rest = left.remaining.value if left.remaining else 0.0
+    pace = "the budget is used up"
+    if rest > 0:
+        pace = (
+            f"at this pace the rest of the budget of {words(rule.window)} is gone in {words(rule.window * rest / rate)}"
+        )
+    return ObjectiveAlert(
+        objective=rule.name,
+        level=one.rule.level,
+        segment=segment,
+        rule=one.rule.text,
+        text=(
+            f"{_place_text(segment)}: in the last {words(one.rule.long)} {one.bad / one.total:.2%} {bad}, "
+            f"{rate:.3g} times what is allowed; {pace}."
+        ),
+        value=rate,
+        runbook=rule.runbook,
+    )
+
+
+def _place_text(segment: Mapping[str, str]) -> str:
+    service, region = segment.get(Sample.SERVICE, "every service"), segment.get(Sample.REGION)
+    return f"{service} in {region}" if region else service
+
+
+def _placed(statuses: Sequence[ObjectiveStatus]) -> list[ObjectiveStatus]:
+    """Keep the alerts of the smallest place that explains them: a region, or the service when most regions fire."""
+    whole, *regions = statuses
+    firing = [one for one in regions if one.alerts]
+    if not firing:
+        return list(statuses)
+    if len(firing) > MOST_REGIONS * len(regions):
+        first = whole if whole.alerts else replace(whole, alerts=(_spread(firing),))
+        return [first, *(replace(one, alerts=()) for one in regions)]
+    return [replace(whole, alerts=()), *regions]
+
+
+def _spread(firing: Sequence[ObjectiveStatus]) -> ObjectiveAlert:
+    """Return the worst alert of many regions as one of their service."""
+    worst = min((one.alerts[0] for one in firing), key=lambda one: (one.level, -one.value))
+    names = ", ".join(one.segment[Sample.REGION] for one in firing)
+    segment = {Sample.SERVICE: worst.segment[Sample.SERVICE]}
+    return replace(worst, segment=segment, text=f"{worst.text[:-1]}; the same in {names}.")
+
+
+def _threshold(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime, late: str) -> ObjectiveStatus:
+    limit, unit = _target(rule), UNITS[rule.question]
+    values, note = _latest(metrics, rule, as_of)
+    if not values:
+        return replace(_unknown(rule, "; ".join(filter(None, (late, note)))), as_of=as_of)
+    newest = {place: float(series[~np.isnan(series)][-1]) for place, series in values.items()}
+    beyond = [place for place, series in values.items() if np.nanmin(series) > limit]
+    worst = max(newest.values())
+    alerts = tuple(_limit_alert(rule, place, newest[place], limit, unit) for place in sorted(beyond))
+    standing: Standing = "missed" if beyond else "at_risk" if worst > limit else "met"
+    return ObjectiveStatus(
+        name=rule.name,
+        title=rule.title,
+        kind="threshold",
+        segment={},
+        target=limit,
+        unit=unit,
+        window=rule.lasting,
+        attained=Interval(value=worst),
+        remaining=None,
+        standing=standing,
+        alerts=alerts,
+        as_of=as_of,
+        note="; ".join(filter(None, (late, note))),
+    )
+
+
+def _latest(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime) -> tuple[dict[Place, Floats], str]:
+    """Return the newest windows of every place that can be judged, and what is missing."""
+    for step in (FINE, HOUR):
+        newest = floored(as_of, step)
+        span = max(rule.lasting, step, LEAST_WINDOW)
+        values = _asked(metrics, rule, rule.question, newest, span, step)
+        known = {place: one for place, one in values.items() if np.mean(~np.isnan(one)) > MOST_REGIONS}
+        if len(known) < MOST_REGIONS * max(1, len(values)) or not known:
+            continue
+        judged = known
+        if rule.question in (Kind.LATENCY_QUANTILE, Kind.ERROR_RATE):
+            share = 1 - rule.quantile if rule.question == Kind.LATENCY_QUANTILE else _target(rule)
+            rates = _asked(metrics, rule, Kind.REQUEST_RATE, newest, span, step)
+            width = max(step, LEAST_WINDOW).total_seconds()
+            judged = {
+                place: one
+                for place, one in known.items()
+                if place in rates and np.nanmin(rates[place]) * width * share >= LEAST_IN_TAIL
+            }
+        few = len(values) - len(judged)
+        return judged, f"{few} of {len(values)} services and regions have too few requests or samples" if few else ""
+    return {}, f"not estimable: no samples in the {words(rule.lasting)} before {as_of:%Y-%m-%d %H:%M}"
+
+
+def _asked(
+    metrics: SystemMetrics,
+    rule: ObjectiveRule,
+    kind: Kind,
+    newest: dt.datetime,
+    span: dt.timedelta,
+    step: dt.timedelta,
+) -> dict[Place, Floats]:
+    question = SystemQuestion(
+        kind=kind,
+        start=newest - span,
+        end=newest,
+        step=step,
+        services=rule.services or None,
+        quantile=rule.quantile,
+        limit_s=rule.limit_s,
+    )
+    return table(metrics.answer(question))[1]
+
+
+def _limit_alert(rule: ObjectiveRule, place: Place, value: float, limit: float, unit: str) -> ObjectiveAlert:
+    said = {
+        Kind.CPU: "of the processors are in use",
+        Kind.MEMORY: "of the memory is in use",
+        Kind.ERROR_RATE: "of the requests fail",
+        Kind.LATENCY_QUANTILE: f"is what {rule.quantile:.0%} of the requests take at most",
+    }[rule.question]
+    shown, allowed = (f"{one:.0%}" if unit == "share" else f"{one * 1000:,.0f} ms" for one in (value, limit))
+    segment = dict(zip((Sample.SERVICE, Sample.REGION), place, strict=True))
+    return ObjectiveAlert(
+        objective=rule.name,
+        level=rule.level,
+        segment=segment,
+        rule=f"above {allowed} for {words(rule.lasting)}",
+        text=f"{_place_text(segment)}: {shown} {said}, for at least {words(rule.lasting)}; {allowed} is the limit.",
+        value=value,
+        runbook=rule.runbook,
+    )

@@ -1,0 +1,148 @@
+"""Good and bad of the services, counted from the questions they can be asked: finely at the end, by the hour before."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from monitoring.burn import Counts, Floats
+from telemetry.system import Kind, SystemMetrics, SystemQuestion
+from telemetry.system.questions import EVERY, LATENCY_LIMIT_S, LEAST_WINDOW, VALUE
+from workspace.columns import Sample
+from workspace.errors import InvalidValueError
+
+FINE: Final = dt.timedelta(minutes=5)
+HOUR: Final = dt.timedelta(hours=1)
+FINELY: Final = dt.timedelta(days=3)
+"""How far back the newest windows are counted finely, where the samples are that fine."""
+LEAST_KNOWN: Final = 0.5
+Place = tuple[str, str]
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def floored(moment: dt.datetime, step: dt.timedelta) -> dt.datetime:
+    """Return the last whole step since 1970 that is not after a moment."""
+    return _EPOCH + (moment - _EPOCH) // step * step
+
+
+def table(answer: pd.DataFrame) -> tuple[Floats, dict[Place, Floats]]:
+    """Return (seconds since 1970, values by service and region) of an answer; every series has every time."""
+    if answer.empty:
+        return np.empty(0), {}
+    found: dict[Place, Floats] = {}
+    seconds = np.empty(0)
+    for place, series in answer.groupby([Sample.SERVICE, Sample.REGION], sort=False):
+        if not len(seconds):
+            seconds = series[Sample.TS].to_numpy("datetime64[us]").astype(np.int64) / 1e6
+        found[str(place[0]), str(place[1])] = series[VALUE].to_numpy(np.float64)
+    return seconds, found
+
+
+def counted(
+    metrics: SystemMetrics,
+    kind: Kind,
+    *,
+    services: Sequence[str],
+    until: dt.datetime,
+    window: dt.timedelta,
+    limit_s: float = LATENCY_LIMIT_S,
+) -> Mapping[Place, Counts]:
+    """Count what was good and bad.
+
+    Args:
+        metrics: What is asked.
+        kind: ``within_latency`` or ``error_rate`` count requests, ``availability`` minutes.
+        services: Names; empty for all.
+        until: The newest moment that counts.
+        window: How far back.
+        limit_s: A bound of the buckets, of within-latency only.
+
+    Returns:
+        Counts by (service, region), and by (service, ``all``) for all regions of a service together.
+
+    Raises:
+        InvalidValueError: When nothing can be counted of the kind.
+    """
+    if kind not in (Kind.WITHIN_LATENCY, Kind.ERROR_RATE, Kind.AVAILABILITY):
+        raise InvalidValueError(f"kind == {kind.value!r}", "must be within_latency, error_rate or availability")
+    asked = _Asked(metrics, kind, tuple(services) or None, limit_s)
+    newest, first = floored(until, FINE), floored(until - window, HOUR)
+    border = max(floored(until - FINELY, HOUR), first)
+    late = asked.slots(border, newest, FINE) if newest - border >= LEAST_WINDOW else {}
+    known = [float(np.mean(~np.isnan(one.bad))) for one in late.values()]
+    if not known or np.median(known) < LEAST_KNOWN:
+        late, border = {}, floored(until, HOUR)
+    early = asked.slots(first, border, HOUR) if border > first else {}
+    places = sorted({*early, *late})
+    found = {place: _joined([part[place] for part in (early, late) if place in part]) for place in places}
+    for service in dict.fromkeys(service for service, _ in places):
+        found[service, EVERY] = _summed([counts for place, counts in found.items() if place[0] == service])
+    return found
+
+
+class _Asked:
+    """One kind of question over some services."""
+
+    def __init__(self, metrics: SystemMetrics, kind: Kind, services: tuple[str, ...] | None, limit_s: float) -> None:
+        self._metrics, self._kind, self._services, self._limit_s = metrics, kind, services, limit_s
+
+    def slots(self, start: dt.datetime, end: dt.datetime, step: dt.timedelta) -> dict[Place, Counts]:
+        """Count by windows that do not overlap, the last of which ends at the end."""
+        seconds, shares = self._values(self._kind, start, end, step)
+        if not len(seconds):
+            return {}
+        # Narrow steps are answered over windows of two: every second one, counted back from the end.
+        width = max(step, LEAST_WINDOW).total_seconds()
+        chosen = slice(
+            (len(seconds) - 1) % (round(width / step.total_seconds())), None, round(width / step.total_seconds())
+        )
+        kept = np.flatnonzero(seconds[chosen] - width >= start.timestamp() - 1e-6)
+        rates = {} if self._kind == Kind.AVAILABILITY else self._values(Kind.REQUEST_RATE, start, end, step)[1]
+        found = {}
+        for place, values in shares.items():
+            share = values[chosen][kept]
+            bad = share if self._kind == Kind.ERROR_RATE else 1 - share
+            total = np.where(np.isnan(share), np.nan, width / 60)
+            if self._kind != Kind.AVAILABILITY:
+                # No request at all is known to be none; a share of none is not.
+                total = rates[place][chosen][kept] * width if place in rates else np.full(len(kept), np.nan)
+            found[place] = Counts(
+                end_s=seconds[chosen][kept],
+                width_s=np.full(len(kept), width),
+                total=total,
+                bad=np.where(total == 0, 0.0, np.clip(bad, 0, 1) * total),
+            )
+        return found
+
+    def _values(
+        self, kind: Kind, start: dt.datetime, end: dt.datetime, step: dt.timedelta
+    ) -> tuple[Floats, dict[Place, Floats]]:
+        question = SystemQuestion(
+            kind=kind, start=start, end=end, step=step, services=self._services, limit_s=self._limit_s
+        )
+        return table(self._metrics.answer(question))
+
+
+def _joined(parts: Sequence[Counts]) -> Counts:
+    return Counts(
+        end_s=np.concatenate([one.end_s for one in parts]),
+        width_s=np.concatenate([one.width_s for one in parts]),
+        total=np.concatenate([one.total for one in parts]),
+        bad=np.concatenate([one.bad for one in parts]),
+    )
+
+
+def _summed(parts: Sequence[Counts]) -> Counts:
+    """Add up regions; a slot no region knows is not known."""
+    longest = max(parts, key=lambda one: len(one.end_s))
+    same = [one for one in parts if len(one.end_s) == len(longest.end_s)]
+    total, bad = np.stack([one.total for one in same]), np.stack([one.bad for one in same])
+    known = ~(np.isnan(total) | np.isnan(bad))
+    return Counts(
+        end_s=longest.end_s,
+        width_s=longest.width_s,
+        total=np.where(known.any(axis=0), np.where(known, total, 0).sum(axis=0), np.nan),
+        bad=np.where(known.any(axis=0), np.where(known, bad, 0).sum(axis=0), np.nan),
+    )
