@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from monitoring.findings import Interval
-from monitoring.service_figures import DAY, HOUR, SERVING, ServiceFigure, ServiceQuestion, service_figure
+from monitoring.service_figures import DAY, HOUR, SERVING, ServiceFigure, ServiceQuestion, service_figure, service_weeks
 from monitoring.user_figures import Figure, Ratio, blocks, change, relevant_slates
 from telemetry.system.questions import Kind
 from workspace.columns import Rollup, Trial
@@ -282,9 +282,7 @@ def _service(
         return _of_service(service_figure(ground, asked, at=at), unit)
 
     def weeks(ground: "Ground", at: dt.datetime, count: int) -> tuple[Reading, ...]:
-        weekly = ServiceQuestion(kind=asked.kind, services=asked.services, batch=DAY, batches=WEEK,
-                                 together=asked.together, quantile=asked.quantile)  # fmt: skip
-        found = (service_figure(ground, weekly, at=at - WEEK * block * DAY) for block in reversed(range(count)))
+        found = service_weeks(ground, asked, count, at=at)
         return tuple(_of_service(one, unit) for one in found)
 
     return Measure(name=name, title=title, unit=unit, better=better, meaning=meaning, reader=newest, trend=weeks)
@@ -336,7 +334,12 @@ def _entered(goal: str, title: str, meaning: str) -> Measure:
 
         return goal_entries.growth(ground.store, goal, at=at)
 
-    return Measure(name=goal, title=title, unit="relative", better="up", meaning=meaning, reader=newest)
+    def course(ground: "Ground", at: dt.datetime, count: int) -> tuple[Reading, ...]:
+        from monitoring import goal_entries
+
+        return goal_entries.growth_course(ground.store, goal, count, at=at)
+
+    return Measure(name=goal, title=title, unit="relative", better="up", meaning=meaning, reader=newest, trend=course)
 
 
 def _services() -> tuple[Measure, ...]:

@@ -9,7 +9,7 @@ Source: Law 2015, "Simulation Modeling and Analysis", section 9.5.3 (batch means
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ SEARCHED: Final = dt.timedelta(days=28)
 """So far back the newest sample of a service is looked for."""
 HOUR: Final = dt.timedelta(hours=1)
 DAY: Final = dt.timedelta(days=1)
+DAYS_A_WEEK: Final = 7
 LEAST_BATCHES: Final = 4
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -87,15 +88,29 @@ def service_figure(ground: "Ground", asked: ServiceQuestion, *, at: dt.datetime)
         names = ", ".join(asked.services)
         return ServiceFigure(value=np.nan, note=f"not estimable: no samples of {names} within {SEARCHED.days} days")
     end = _EPOCH + (newest - _EPOCH) // asked.batch * asked.batch
+    frame = _answer(ground, asked, end - asked.batches * asked.batch, end)
+    return _of_batches(frame, asked, end)
+
+
+def service_weeks(ground: "Ground", asked: ServiceQuestion, weeks: int, *, at: dt.datetime) -> list[ServiceFigure]:
+    """Return one value of the services for each of the newest weeks, the oldest first, from batches of a day."""
+    newest = newest_hour(ground, asked.services, at)
+    if newest is None:
+        return []
+    daily = replace(asked, batch=DAY, batches=DAYS_A_WEEK)
+    last = _EPOCH + (newest - _EPOCH) // DAY * DAY
+    frame = _answer(ground, daily, last - weeks * DAYS_A_WEEK * DAY, last)
+    ends = [last - DAYS_A_WEEK * back * DAY for back in reversed(range(weeks))]
+    within = [(frame[Sample.TS] > end - DAYS_A_WEEK * DAY) & (frame[Sample.TS] <= end) for end in ends]
+    return [_of_batches(frame[kept], daily, end) for kept, end in zip(within, ends, strict=True)]
+
+
+def _answer(ground: "Ground", asked: ServiceQuestion, start: dt.datetime, end: dt.datetime) -> "pd.DataFrame":
     question = SystemQuestion(
-        kind=asked.kind, start=end - asked.batches * asked.batch, end=end, step=asked.batch, services=asked.services,
+        kind=asked.kind, start=start, end=end, step=asked.batch, services=asked.services,
         by=() if asked.together == "all" else DIMENSIONS, quantile=asked.quantile,
     )  # fmt: skip
-    frame = ground.system.answer(question).dropna(subset=[VALUE])
-    if frame.empty:
-        note = f"not estimable: no samples in the {asked.batches} batches up to {end:%Y-%m-%d %H:%M}"
-        return ServiceFigure(value=np.nan, as_of=end, note=note)
-    return _of_batches(frame, asked, end)
+    return ground.system.answer(question).dropna(subset=[VALUE])
 
 
 def newest_hour(ground: "Ground", services: Sequence[str], at: dt.datetime) -> dt.datetime | None:
@@ -108,6 +123,9 @@ def newest_hour(ground: "Ground", services: Sequence[str], at: dt.datetime) -> d
 
 
 def _of_batches(frame: "pd.DataFrame", asked: ServiceQuestion, end: dt.datetime) -> ServiceFigure:
+    if frame.empty:
+        note = f"not estimable: no samples in the {asked.batches} batches up to {end:%Y-%m-%d %H:%M}"
+        return ServiceFigure(value=np.nan, as_of=end, note=note)
     groups = {place: rows[VALUE].to_numpy(dtype=np.float64) for place, rows in frame.groupby(list(DIMENSIONS))}
     place = max(groups, key=lambda one: float(groups[one].mean()))
     values = groups[place]

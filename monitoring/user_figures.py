@@ -60,6 +60,10 @@ class Ratio:
     denominator: str
 
 
+SLATES_A_USER: Final = Ratio(name="slates_a_user", numerator=Rollup.SLATES, denominator=_ACCOUNTS)
+"""Slates shown to an average account that was active at all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One ratio over one block of days, for everybody or one segment.
@@ -241,14 +245,15 @@ def _hidden(frame: "pd.DataFrame", one: Ratio, by: str | None, k: int) -> "NDArr
 
 def _blocks_sql(wanted: Sequence[Ratio], days: int, by: str | None, *, unit: str) -> str:
     sums = dict.fromkeys(name for one in wanted for name in (one.numerator, one.denominator))
-    summed = ", ".join(f"SUM({_EXPRESSIONS.get(name, name)}) AS {name}" for name in sums)
+    # Accounts are counted, not summed: one a user, estimated for a group of users.
+    summed = "".join(f"SUM({_EXPRESSIONS.get(name, name)}) AS {name}, " for name in sums if name != _ACCOUNTS)
     keys = ", ".join([_BLOCK, *([by] if by else [])])
     moments = ", ".join(text for one in wanted for text in _moments(one))
     return f"""WITH placed AS (
   SELECT *, CAST(FLOOR(DATEDIFF('day', {Rollup.DATE}, :last) / {days}) AS BIGINT) AS {_BLOCK}
   FROM USER_DAY WHERE {Rollup.DATE} >= :first AND {Rollup.DATE} <= :last
 ), per_unit AS (
-  SELECT {keys}, {unit} AS {_UNIT}, {summed}, APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
+  SELECT {keys}, {unit} AS {_UNIT}, {summed}APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
   FROM placed GROUP BY {keys}, {unit}
 )
 SELECT {keys}, COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {moments}
