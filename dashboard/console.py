@@ -38,6 +38,7 @@ def pages() -> dict[str, list[st.Page]]:
             page("system", "System telemetry", EVERYONE),
             page("trace", "Trace", ("ml", "admin")),
             page("ingestion", "Ingestion health", EVERYONE),
+            page("alerts", "Alerts", EVERYONE),
         ],
     }
 
