@@ -115,11 +115,15 @@ def _answer(ground: "Ground", asked: ServiceQuestion, start: dt.datetime, end: d
 
 def newest_hour(ground: "Ground", services: Sequence[str], at: dt.datetime) -> dt.datetime | None:
     """Return the end of the newest hour with a sample of some services, or None; hours are those of the clock."""
-    question = SystemQuestion(
-        kind=Kind.AVAILABILITY, start=at - SEARCHED, end=at, step=HOUR, services=tuple(services), by=()
-    )
-    known = ground.system.answer(question).dropna(subset=[VALUE])
-    return None if known.empty else known[Sample.TS].max().to_pydatetime()
+    # Mostly there is one of today, and then nobody need look through four weeks.
+    for span in (2 * DAY, SEARCHED):
+        question = SystemQuestion(
+            kind=Kind.AVAILABILITY, start=at - span, end=at, step=HOUR, services=tuple(services), by=()
+        )
+        known = ground.system.answer(question).dropna(subset=[VALUE])
+        if not known.empty:
+            return known[Sample.TS].max().to_pydatetime()  # type: ignore[no-any-return]
+    return None
 
 
 def _of_batches(frame: "pd.DataFrame", asked: ServiceQuestion, end: dt.datetime) -> ServiceFigure:
