@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("evidence", sa.JSON, nullable=False),
         sa.Column("pending_at", MOMENT, nullable=False),
         sa.Column("fired_at", MOMENT, nullable=True),
+        sa.Column("told_at", MOMENT, nullable=True),
         sa.Column("resolved_at", MOMENT, nullable=True),
         sa.Column("seen_at", MOMENT, nullable=False),
     )

@@ -1,0 +1,1 @@
+"""Alerts: rules, states, silences, grouping, routes, and the outbox they leave by."""
