@@ -1,0 +1,5 @@
+"""Drift of what is shown: studios that stuff, providers that fail, films that are pushed, slates that leak names."""
+
+from monitoring.exposure.detector import ExposureDrift
+
+__all__ = ["ExposureDrift"]
