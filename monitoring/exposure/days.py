@@ -60,8 +60,8 @@ class FilmDays:
     def alive(self) -> Flags:
         """Return on which days a film is expected: from its first impression to its last, shape (n_films, n_days)."""
         seen = self.impressions > 0
-        begun = np.maximum.accumulate(seen, axis=1)
-        later: Flags = np.flip(np.maximum.accumulate(np.flip(seen, axis=1), axis=1), axis=1)
+        begun = np.cumsum(seen, axis=1) > 0
+        later = np.flip(np.cumsum(np.flip(seen, axis=1), axis=1), axis=1) > 0
         recent = seen[:, -ALIVE_DAYS - 1 :].any(axis=1)
         out: Flags = begun & (later | recent[:, None])
         return out

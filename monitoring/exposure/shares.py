@@ -90,21 +90,21 @@ def risen_films(table: FilmDays) -> list[Shift]:
     doubled is the candidate, and the share of those films is then followed as that of a group.
     """
     found: list[Shift] = []
+    told = np.zeros(table.impressions.shape, dtype=bool)
     nothing_gone = np.zeros(len(table.films), dtype=bool)
     for _ in range(MOST_GROUPS):
-        rows = _doubled(table)
+        rows = _doubled(table, told)
         shift = _followed(table, ("", ""), rows, nothing_gone) if len(rows) >= LEAST_FILMS else None
         if shift is None or shift.p_value >= LEVEL:
             break
         found.append(shift)
-        masked = np.zeros(table.impressions.shape, dtype=bool)
-        masked[rows, shift.episode.first : shift.episode.stop] = True
-        table = table.without(masked)
+        stop = len(table.days) if shift.episode.stop is None else shift.episode.stop + SIDE_DAYS
+        told[rows, max(0, shift.episode.first - SIDE_DAYS) : stop] = True
     return found
 
 
-def _doubled(table: FilmDays) -> NDArray[np.int64]:
-    """Return the films that doubled on the day on which most did."""
+def _doubled(table: FilmDays, told: Flags) -> NDArray[np.int64]:
+    """Return the films that doubled on the day on which most did, without those already told of that day."""
     days, best = len(table.days), np.empty(0, dtype=np.int64)
     sums, whole = _cumulated(table.impressions), _cumulated(table.total[None, :])[0]
     for day in range(SIDE_DAYS, days - LEAST_FILMS):
@@ -112,7 +112,7 @@ def _doubled(table: FilmDays) -> NDArray[np.int64]:
         before, after = sums[:, day] - sums[:, day - SIDE_DAYS], sums[:, stop] - sums[:, day]
         quotient = (whole[stop] - whole[day]) / max(whole[day] - whole[day - SIDE_DAYS], 1.0)
         usual = before * quotient
-        risen = (before > 0) & (after >= FILM_RATIO * usual)
+        risen = (before > 0) & (after >= FILM_RATIO * usual) & ~told[:, day]
         risen &= after - usual >= FILM_Z * np.sqrt(usual * (1 + quotient) + 1)
         if risen.sum() > len(best):
             best = np.flatnonzero(risen)
