@@ -215,7 +215,7 @@ def read(ground: Ground, *, most_user_days: int = MOST_USER_DAYS) -> Cells:
     """
     first, last = ground.days()
     window = (max(first, last - dt.timedelta(days=HORIZON_DAYS - 1)), last)
-    treated = _treated(ground, window)
+    treated = treated_arms(ground, last)
     single = ground.warehouse.rows(USER_DAY, window) <= most_user_days
     kept = Kept(window=window, treated=treated, fence=_fence(ground, window) if single else None)
     days = tuple(window[0] + dt.timedelta(days=ahead) for ahead in range((last - window[0]).days + 1))
@@ -236,11 +236,11 @@ def read(ground: Ground, *, most_user_days: int = MOST_USER_DAYS) -> Cells:
     )
 
 
-def _treated(ground: Ground, window: Window) -> tuple[tuple[str, str], ...]:
-    """Return the arms that are not control, of every experiment that was ever launched."""
+def treated_arms(ground: Ground, until: dt.date) -> tuple[tuple[str, str], ...]:
+    """Return the arms that are not control, of every experiment that was launched by a day."""
     out = []
     for record in ground.registry.all():
-        if record.launched_at is not None and record.launched_at.date() <= window[1]:
+        if record.launched_at is not None and record.launched_at.date() <= until:
             out += [(record.plan.experiment_id, variant.name) for variant in record.plan.variants[1:]]
     return tuple(out)
 
