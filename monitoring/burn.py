@@ -356,7 +356,7 @@ def _interval(value: float, low: float | None, high: float | None) -> Interval:
 
 def _half_width(counts: Counts, window: dt.timedelta, until_s: float) -> tuple[int, float | None]:
     """Return (days, half the width of the interval of the bad share) with days, counted back from the end, as units."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
     known = (counts.end_s <= until_s) & (counts.end_s - counts.width_s >= until_s - window.total_seconds() - 1e-6)
     known &= ~np.isnan(counts.total) & ~np.isnan(counts.bad)
@@ -370,5 +370,5 @@ def _half_width(counts: Counts, window: dt.timedelta, until_s: float) -> tuple[i
     if days < LEAST_DAYS:
         return days, None
     residual = bad - bad.sum() / total.sum() * total
-    error = math.sqrt((residual**2).sum() / (days - 1) / days) / total.mean()
-    return days, float(stats.t.ppf((1 + CONFIDENCE) / 2, days - 1)) * error
+    error = math.sqrt((residual**2).sum() / (days - 1) / days) / float(total.mean())
+    return days, float(stdtrit(days - 1, (1 + CONFIDENCE) / 2)) * error

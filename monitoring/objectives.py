@@ -16,8 +16,8 @@ from monitoring.burn import Budget, Burn, Counts, Floats, Guard, Level, budget, 
 from monitoring.findings import Interval
 from monitoring.ground import Ground
 from monitoring.objective_rules import ObjectiveRule, Rules
-from monitoring.service_counts import FINE, HOUR, Place, counted, floored, table
-from telemetry.system import Kind, SystemMetrics, SystemQuestion
+from monitoring.service_counts import FINE, HOUR, Place, counted, floored, values
+from telemetry.system import Kind, SystemMetrics
 from telemetry.system.questions import EVERY, LEAST_WINDOW, UNITS
 from workspace.columns import Sample
 from workspace.errors import InvalidValueError
@@ -299,11 +299,11 @@ def _spread(firing: Sequence[ObjectiveStatus]) -> ObjectiveAlert:
 
 def _threshold(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime, late: str) -> ObjectiveStatus:
     limit, unit = _target(rule), UNITS[rule.question]
-    values, note = _latest(metrics, rule, as_of)
-    if not values:
+    latest, note = _latest(metrics, rule, as_of)
+    if not latest:
         return replace(_unknown(rule, "; ".join(filter(None, (late, note)))), as_of=as_of)
-    newest = {place: float(series[~np.isnan(series)][-1]) for place, series in values.items()}
-    beyond = [place for place, series in values.items() if np.nanmin(series) > limit]
+    newest = {place: float(series[~np.isnan(series)][-1]) for place, series in latest.items()}
+    beyond = [place for place, series in latest.items() if np.nanmin(series) > limit]
     worst = max(newest.values())
     alerts = tuple(_limit_alert(rule, place, newest[place], limit, unit) for place in sorted(beyond))
     standing: Standing = "missed" if beyond else "at_risk" if worst > limit else "met"
@@ -329,9 +329,9 @@ def _latest(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime) -> 
     for step in (FINE, HOUR):
         newest = floored(as_of, step)
         span = max(rule.lasting, step, LEAST_WINDOW)
-        values = _asked(metrics, rule, rule.question, newest, span, step)
-        known = {place: one for place, one in values.items() if np.mean(~np.isnan(one)) > MOST_REGIONS}
-        if len(known) < MOST_REGIONS * max(1, len(values)) or not known:
+        answers = _asked(metrics, rule, rule.question, newest, span, step)
+        known = {place: one for place, one in answers.items() if np.mean(~np.isnan(one)) > MOST_REGIONS}
+        if len(known) < MOST_REGIONS * max(1, len(answers)) or not known:
             continue
         judged = known
         if rule.question in (Kind.LATENCY_QUANTILE, Kind.ERROR_RATE):
@@ -343,8 +343,8 @@ def _latest(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime) -> 
                 for place, one in known.items()
                 if place in rates and np.nanmin(rates[place]) * width * share >= LEAST_IN_TAIL
             }
-        few = len(values) - len(judged)
-        return judged, f"{few} of {len(values)} services and regions have too few requests or samples" if few else ""
+        few = len(answers) - len(judged)
+        return judged, f"{few} of {len(answers)} services and regions have too few requests or samples" if few else ""
     return {}, f"not estimable: no samples in the {words(rule.lasting)} before {as_of:%Y-%m-%d %H:%M}"
 
 
@@ -356,16 +356,16 @@ def _asked(
     span: dt.timedelta,
     step: dt.timedelta,
 ) -> dict[Place, Floats]:
-    question = SystemQuestion(
-        kind=kind,
+    return values(
+        metrics,
+        kind,
         start=newest - span,
         end=newest,
         step=step,
-        services=rule.services or None,
+        services=rule.services,
         quantile=rule.quantile,
         limit_s=rule.limit_s,
-    )
-    return table(metrics.answer(question))[1]
+    )[1]
 
 
 def _limit_alert(rule: ObjectiveRule, place: Place, value: float, limit: float, unit: str) -> ObjectiveAlert:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,15 @@ HOUR: Final = dt.timedelta(hours=1)
 FINELY: Final = dt.timedelta(days=3)
 """How far back the newest windows are counted finely, where the samples are that fine."""
 LEAST_KNOWN: Final = 0.5
-Place = tuple[str, str]
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+Place = tuple[str, str]
+
+
+class _Scope(TypedDict):
+    start: dt.datetime
+    end: dt.datetime
+    step: dt.timedelta
+    services: tuple[str, ...] | None
 
 
 def floored(moment: dt.datetime, step: dt.timedelta) -> dt.datetime:
@@ -38,6 +45,30 @@ def table(answer: pd.DataFrame) -> tuple[Floats, dict[Place, Floats]]:
             seconds = series[Sample.TS].to_numpy("datetime64[us]").astype(np.int64) / 1e6
         found[str(place[0]), str(place[1])] = series[VALUE].to_numpy(np.float64)
     return seconds, found
+
+
+def values(
+    metrics: SystemMetrics,
+    kind: Kind,
+    *,
+    start: dt.datetime,
+    end: dt.datetime,
+    step: dt.timedelta,
+    services: Sequence[str] | None = None,
+    limit_s: float = LATENCY_LIMIT_S,
+    quantile: float = 0.95,
+) -> tuple[Floats, dict[Place, Floats]]:
+    """Ask one question and return (ends of the windows in seconds since 1970, values by service and region)."""
+    question = SystemQuestion(
+        kind=kind,
+        start=start,
+        end=end,
+        step=step,
+        services=tuple(services) if services else None,
+        limit_s=limit_s,
+        quantile=quantile,
+    )
+    return table(metrics.answer(question))
 
 
 def counted(
@@ -90,7 +121,8 @@ class _Asked:
 
     def slots(self, start: dt.datetime, end: dt.datetime, step: dt.timedelta) -> dict[Place, Counts]:
         """Count by windows that do not overlap, the last of which ends at the end."""
-        seconds, shares = self._values(self._kind, start, end, step)
+        scope: _Scope = {"start": start, "end": end, "step": step, "services": self._services}
+        seconds, shares = values(self._metrics, self._kind, limit_s=self._limit_s, **scope)
         if not len(seconds):
             return {}
         # Narrow steps are answered over windows of two: every second one, counted back from the end.
@@ -99,10 +131,10 @@ class _Asked:
             (len(seconds) - 1) % (round(width / step.total_seconds())), None, round(width / step.total_seconds())
         )
         kept = np.flatnonzero(seconds[chosen] - width >= start.timestamp() - 1e-6)
-        rates = {} if self._kind == Kind.AVAILABILITY else self._values(Kind.REQUEST_RATE, start, end, step)[1]
+        rates = {} if self._kind == Kind.AVAILABILITY else values(self._metrics, Kind.REQUEST_RATE, **scope)[1]
         found = {}
-        for place, values in shares.items():
-            share = values[chosen][kept]
+        for place, whole in shares.items():
+            share = whole[chosen][kept]
             bad = share if self._kind == Kind.ERROR_RATE else 1 - share
             total = np.where(np.isnan(share), np.nan, width / 60)
             if self._kind != Kind.AVAILABILITY:
@@ -115,14 +147,6 @@ class _Asked:
                 bad=np.where(total == 0, 0.0, np.clip(bad, 0, 1) * total),
             )
         return found
-
-    def _values(
-        self, kind: Kind, start: dt.datetime, end: dt.datetime, step: dt.timedelta
-    ) -> tuple[Floats, dict[Place, Floats]]:
-        question = SystemQuestion(
-            kind=kind, start=start, end=end, step=step, services=self._services, limit_s=self._limit_s
-        )
-        return table(self._metrics.answer(question))
 
 
 def _joined(parts: Sequence[Counts]) -> Counts:

@@ -1,0 +1,347 @@
+"""Reading the services over half a year: found by the hour, dated on the finest windows there are."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from monitoring.burn import Floats
+from monitoring.episodes import (
+    Episode,
+    Measure,
+    Run,
+    bad_runs,
+    between,
+    edge,
+    grouped,
+    high_runs,
+    hinge,
+    moment,
+    usual_share,
+)
+from monitoring.findings import Onset
+from monitoring.service_counts import FINE, HOUR, Place, floored, values
+from telemetry.system import Kind, SystemMetrics
+from telemetry.system.incidents import LIMITS
+from telemetry.system.questions import LEAST_WINDOW
+
+MARGIN: Final = dt.timedelta(hours=2)
+"""How far before and after an end of a stretch the fine windows are read that date it."""
+INSIDE: Final = dt.timedelta(hours=3)
+DOWN: Final = 0.12
+"""Of the scrapes of an hour, one every five minutes: two at least. A single one may be a release."""
+ROUNDING: Final = 1e-9
+LEAK_ABOVE: Final = 0.05
+"""Memory above the usual, as a share of all, from which on it is looked at; and the least growth of a leak."""
+LEAK_HOURS: Final = 6
+LEAK_BEFORE: Final = dt.timedelta(days=3)
+LEAK_NOISE: Final = 6.0
+LEAK_SURE: Final = 10.0
+MOST_POINTS: Final = 1_500
+GAP_HOURS: Final = 2
+_HOUR_S: Final = 3_600.0
+_KINDS: Final[dict[Measure, Kind]] = {
+    "errors": Kind.ERROR_RATE,
+    "latency": Kind.WITHIN_LATENCY,
+    "availability": Kind.AVAILABILITY,
+    "memory": Kind.MEMORY,
+    "cpu": Kind.CPU,
+}
+_COUNTED: Final = (Kind.ERROR_RATE, Kind.WITHIN_LATENCY)
+_COUNTER_MEMBERS, _GAUGE_MEMBERS = (-1, 0), (-2, -1, 0)
+
+
+@dataclass(slots=True)
+class Scan:
+    """One reading of the services.
+
+    Args:
+        metrics: What is asked.
+        start: Where it begins.
+        end: The newest moment that counts.
+    """
+
+    metrics: SystemMetrics
+    start: dt.datetime
+    end: dt.datetime
+    notes: list[str] = field(default_factory=list)
+    looked_at: int = 0
+    _seconds: Floats = field(default_factory=lambda: np.empty(0))
+    _asked: dict[tuple[Kind, str, dt.datetime, dt.datetime], tuple[Floats, dict[Place, Floats]]] = field(
+        default_factory=dict
+    )
+
+    def episodes(self) -> list[Episode]:
+        """Return every stretch, dated."""
+        rates = self._hours(Kind.REQUEST_RATE)
+        if not rates:
+            self.notes.append(f"not estimable: no samples between {self.start:%Y-%m-%d} and {self.end:%Y-%m-%d %H:%M}")
+            return []
+        found: list[Episode] = []
+        found += self._shares("errors", rates) + self._shares("latency", rates)
+        return found + self._downs() + self._gauges("memory") + self._gauges("cpu")
+
+    def _hours(self, kind: Kind) -> dict[Place, Floats]:
+        """Return values by the hour, and of the part of an hour since the last whole one."""
+        whole = floored(self.end, HOUR)
+        first = floored(self.start, HOUR)
+        if whole <= first:
+            return {}
+        seconds, found = values(self.metrics, kind, start=first, end=whole, step=HOUR)
+        if not found:
+            return {}
+        self._seconds = np.append(seconds, floored(self.end, FINE).timestamp())
+        late: dict[Place, Floats] = {}
+        if floored(self.end, FINE) - whole >= LEAST_WINDOW:
+            late = values(self.metrics, kind, start=whole, end=self.end, step=FINE)[1]
+        rest = {place: float(np.mean(one[~np.isnan(one)])) for place, one in late.items() if not np.isnan(one).all()}
+        self.looked_at = max(self.looked_at, len(found))
+        return {place: np.append(one, rest.get(place, np.nan)) for place, one in found.items()}
+
+    @property
+    def _widths(self) -> Floats:
+        widths = np.full(len(self._seconds), _HOUR_S)
+        widths[-1] = self._seconds[-1] - self._seconds[-2] if len(self._seconds) > 1 else _HOUR_S
+        return widths
+
+    def _shares(self, measure: Measure, rates: dict[Place, Floats]) -> list[Episode]:
+        kind, found = _KINDS[measure], []
+        limit = LIMITS[kind].value if kind == Kind.ERROR_RATE else 1 - LIMITS[kind].value
+        for place, answers in self._hours(kind).items():
+            share = answers if kind == Kind.ERROR_RATE else 1 - answers
+            total = rates[place] * self._widths
+            bad = np.clip(share, 0, 1) * total
+            usual = usual_share(bad, total, limit)
+            found += [
+                self._share(measure, place, run, bad, total, usual)
+                for run in bad_runs(bad, total, limit=limit, usual=usual)
+            ]
+        return found
+
+    def _share(self, measure: Measure, place: Place, run: Run, bad: Floats, total: Floats, usual: float) -> Episode:
+        began, ended = self._dated(measure, place, run)
+        inside = self._inside(run, began, ended)
+        n, k = float(np.nansum(total[inside])), float(np.nansum(bad[inside]))
+        low, high = wilson(k, n)
+        return Episode(
+            measure=measure,
+            service=place[0],
+            region=place[1],
+            began=began,
+            ended=ended,
+            usual=usual,
+            level=k / n,
+            low=low,
+            high=high,
+            worst=float(np.nanmax(bad[inside] / total[inside])),
+            total=n,
+            p_value=run.p_value,
+        )
+
+    def _downs(self) -> list[Episode]:
+        found = []
+        for place, up in self._hours(Kind.AVAILABILITY).items():
+            self._note_gaps(place, up)
+            down = 1 - up
+            for first, last in grouped(down > ROUNDING, bridged=0):
+                if float(np.nanmax(down[first : last + 1])) >= DOWN:
+                    found.append(self._gauge("availability", place, Run(first=first, last=last), down, usual=0.0))
+        return found
+
+    def _note_gaps(self, place: Place, up: Floats) -> None:
+        for first, last in grouped(np.isnan(up[:-1]), bridged=0):
+            if last - first + 1 >= GAP_HOURS:
+                since, until = moment(self._seconds[first] - _HOUR_S), moment(self._seconds[last])
+                self.notes.append(
+                    f"{place[0]} in {place[1]}: no samples between {since:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M}"
+                )
+
+    def _gauges(self, measure: Measure) -> list[Episode]:
+        found: list[Episode] = []
+        limit = LIMITS[_KINDS[measure]].value
+        for place, series in self._hours(_KINDS[measure]).items():
+            if np.isnan(series).all():
+                continue
+            usual = float(np.nanmedian(series))
+            leaks = self._leaks(place, series, usual) if measure == "memory" else []
+            found += leaks
+            found += [
+                self._gauge(measure, place, run, series, usual=usual)
+                for run in high_runs(series, limit=limit, least=1)
+                if usual <= limit and not any(_during(leak, self._at(run.last)) for leak in leaks)
+            ]
+        return found
+
+    def _gauge(self, measure: Measure, place: Place, run: Run, series: Floats, *, usual: float) -> Episode:
+        began, ended = self._dated(measure, place, run)
+        inside = self._inside(run, began, ended)
+        return Episode(
+            measure=measure,
+            service=place[0],
+            region=place[1],
+            began=began,
+            ended=ended,
+            usual=usual,
+            level=float(np.nanmean(series[inside])),
+            worst=float(np.nanmax(series[run.first : run.last + 1])),
+            total=float(self._widths[inside].sum() / 60),
+        )
+
+    def _leaks(self, place: Place, series: Floats, usual: float) -> list[Episode]:
+        spread = 1.4826 * float(np.nanmedian(np.abs(series - usual)))
+        with np.errstate(invalid="ignore"):
+            above = series > usual + max(LEAK_ABOVE, LEAK_NOISE * spread)
+        found = []
+        for first, last in grouped(above, bridged=1):
+            # The last window may hold the end: it is left out of the line.
+            if last - first < LEAK_HOURS or not _grows(series[first:last]):
+                continue
+            leak = self._leak(place, Run(first=first, last=last), series)
+            if leak is not None:
+                found.append(leak)
+        return found
+
+    def _leak(self, place: Place, run: Run, series: Floats) -> Episode | None:
+        ended = self._dated("memory", place, run)[1]
+        stop = min(ended.low, self._at(run.last)) if ended else self._at(run.last)
+        begin = max(self.start, self._at(run.first) - LEAK_BEFORE - (stop - self._at(run.first)) / 2)
+        seconds, read = self._line(place, begin, stop)
+        fitted = hinge((seconds - seconds[0]) / 86_400, read)
+        if fitted is None or fitted.growth < LEAK_SURE * fitted.error:
+            return None
+        at, low, high = (moment(seconds[0] + 86_400 * one) for one in (fitted.at, fitted.low, fitted.high))
+        return Episode(
+            measure="memory",
+            service=place[0],
+            region=place[1],
+            began=Onset(at=at, low=low, high=high),
+            ended=ended,
+            usual=fitted.level,
+            level=fitted.growth,
+            low=fitted.growth - 1.96 * fitted.error,
+            high=fitted.growth + 1.96 * fitted.error,
+            worst=float(np.nanmax(series[run.first : run.last + 1])),
+            total=(stop - at) / dt.timedelta(minutes=1),
+            leaking=True,
+        )
+
+    def _line(self, place: Place, begin: dt.datetime, stop: dt.datetime) -> tuple[Floats, Floats]:
+        """Return (middles of windows, memory), as fine as there is, at most some points."""
+        for step in (LEAST_WINDOW, HOUR):
+            seconds, found = values(self.metrics, Kind.MEMORY, start=begin, end=stop, step=step, services=(place[0],))
+            if place in found and np.mean(~np.isnan(found[place])) > 0.5:  # noqa: PLR2004 - more than half
+                break
+        read, each = found[place], -(-len(seconds) // MOST_POINTS)
+        kept = len(seconds) // each * each
+        middles = (seconds - step.total_seconds() / 2)[:kept].reshape(-1, each).mean(axis=1)
+        return middles, read[:kept].reshape(-1, each).mean(axis=1)
+
+    def _at(self, window: int) -> dt.datetime:
+        return moment(self._seconds[window])
+
+    def _inside(self, run: Run, began: Onset, ended: Onset | None) -> slice:
+        """Return the windows that lie wholly inside a stretch; all of them when none does."""
+        stop = ended.at.timestamp() if ended else np.inf
+        first, last = run.first, run.last
+        while first < last and self._seconds[first] - self._widths[first] < began.low.timestamp():
+            first += 1
+        while last > first and self._seconds[last] > stop:
+            last -= 1
+        return slice(first, last + 1)
+
+    def _dated(self, measure: Measure, place: Place, run: Run) -> tuple[Onset, Onset | None]:
+        """Return when a run began and ended: from fine windows, or by the hour where there are none."""
+        first_s, last_s = self._seconds[run.first] - self._widths[run.first], self._seconds[run.last]
+        began, ended = between(first_s, first_s + _HOUR_S), between(last_s - self._widths[run.last], last_s)
+        lasting = run.last >= self._newest() - (run.last == len(self._seconds) - 2)
+        fine_start = self._edge(measure, place, first_s, last_s, rising=True)
+        fine_end = self._edge(measure, place, first_s, last_s, rising=False)
+        if fine_start is not None:
+            began = fine_start
+        if fine_end is not None:
+            return began, max(fine_end, began, key=lambda one: one.at)
+        return began, None if lasting else max(ended, began, key=lambda one: one.at)
+
+    def _newest(self) -> int:
+        return len(self._seconds) - 1
+
+    def _edge(self, measure: Measure, place: Place, first_s: float, last_s: float, *, rising: bool) -> Onset | None:
+        """Date one end of a stretch on fine windows; None where there are none, or it is not over."""
+        seconds, read = self._fine(measure, place, first_s, last_s, rising=rising)
+        if np.isnan(read).mean() > 0.5 or np.isnan(read).all():  # noqa: PLR2004 - more than half
+            return None
+        inside = read[(seconds > first_s) & (seconds <= last_s)]
+        top = float(np.nanquantile(inside, 0.9)) if not np.isnan(inside).all() else np.nan
+        outside = read[(seconds <= first_s) if rising else (seconds > last_s)]
+        floor = float(np.nanmedian(outside)) if np.sum(~np.isnan(outside)) > 1 else 0.0
+        beyond = np.flatnonzero(read > (top + floor) / 2)
+        if not len(beyond):
+            return None
+        runs = grouped(read > (top + floor) / 2, bridged=2)
+        first, last = runs[0] if rising else runs[-1]
+        half = max(2, min(36, (last - first + 1) // 2 + 1))
+        part = slice(max(0, first - 24), first + half) if rising else slice(max(0, last + 1 - half), last + 25)
+        if not rising and last >= len(read) - 2:
+            return None
+        members = _COUNTER_MEMBERS if _KINDS[measure] in _COUNTED else _GAUGE_MEMBERS
+        found = edge(read[part], members)
+        if found is None:
+            return None
+        sample, step = seconds[part], FINE.total_seconds()
+        return between(
+            sample[found.before],
+            sample[found.before] + step,
+            low_s=sample[found.earliest],
+            high_s=sample[found.latest] + step,
+        )
+
+    def _fine(
+        self, measure: Measure, place: Place, first_s: float, last_s: float, *, rising: bool
+    ) -> tuple[Floats, Floats]:
+        """Return (ends of windows, badness) about one end of a stretch; regions of a service share one question."""
+        border = moment(first_s if rising else last_s)
+        start, end = (border - MARGIN, border + INSIDE) if rising else (border - INSIDE, border + MARGIN)
+        if moment(last_s) - moment(first_s) < INSIDE:
+            start, end = moment(first_s) - MARGIN, moment(last_s) + MARGIN
+        start, end = max(floored(start, HOUR), self.start), min(floored(end, HOUR), self.end)
+        key = (_KINDS[measure], place[0], start, end)
+        if key not in self._asked:
+            self._asked[key] = values(
+                self.metrics, _KINDS[measure], start=start, end=end, step=FINE, services=(place[0],)
+            )
+        seconds, found = self._asked[key]
+        read = found.get(place, np.full(len(seconds), np.nan))
+        return seconds, read if measure in ("errors", "memory", "cpu") else 1 - read
+
+
+def _during(leak: Episode, at: dt.datetime) -> bool:
+    return leak.began.at <= at and (leak.ended is None or at <= leak.ended.high + HOUR)
+
+
+def _grows(values: Floats) -> bool:
+    """Say whether a series of hours rises in a line by more than noise."""
+    known = ~np.isnan(values)
+    if known.sum() < LEAK_HOURS:
+        return False
+    t, y = np.arange(len(values))[known], values[known]
+    centred = t - t.mean()
+    slope = float(centred @ (y - y.mean()) / (centred**2).sum())
+    rest = y - y.mean() - slope * centred
+    error = np.sqrt((rest**2).sum() / (len(y) - 2) / (centred**2).sum())
+    return bool(slope * (t[-1] - t[0]) >= LEAK_ABOVE / 2 and slope > LEAK_SURE * error)
+
+
+def wilson(bad: float, total: float, z: float = 1.959964) -> tuple[float, float]:
+    """Return the 95 % interval of a share.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22(158).
+
+    Example:
+        >>> [round(end, 4) for end in wilson(10, 100)]
+        [0.0552, 0.1744]
+    """
+    share = bad / total
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return float(middle - half), float(middle + half)
