@@ -138,6 +138,7 @@ class _Asking:
         self._now = now
         self._read = read
         self._statuses = statuses
+        self._read_already: dict[str, Reading] = {}
         self._evaluated: Sequence[ObjectiveStatus] | None = None
 
     def ask(self, rule: Rule) -> None:
@@ -177,8 +178,9 @@ class _Asking:
                     self._add(_of_objective(rule, alert))
 
     def _ask_measure(self, rule: MeasureRule) -> None:
-        reading = self.readings.get(rule.measure) or self._read(rule.measure)
-        self.readings[rule.measure] = reading
+        if rule.measure not in self._read_already:
+            self._read_already[rule.measure] = self._read(rule.measure)
+        reading = self.readings[rule.name] = self._read_already[rule.measure]
         worst = {"<": reading.high, "<=": reading.high, ">": reading.low, ">=": reading.low}[rule.op]
         compared = _finite(reading.value if rule.bound == "value" else worst)
         if compared is None:

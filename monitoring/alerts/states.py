@@ -5,7 +5,7 @@ neither: the outbox never lacks what the table of alerts says was told.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,6 +123,21 @@ def advance(
             passed=tuple(changes.ids["passed"]),
             messages=messages,
         )
+
+
+def fires(store: Store, signal: Signal, now: dt.datetime) -> bool:
+    """Tell whether a signal makes an alert that fires now, without changing anything."""
+    with store.reading() as session:
+        open_now = AlertRow.state.in_(OPEN) & (AlertRow.fingerprint == signal.fingerprint)
+        row = session.scalars(select(AlertRow).where(open_now)).first()
+        after = next_alert(None if row is None else alert_of(row), signal, now)
+        return after is not None and after.state == "firing"
+
+
+def silenced(store: Store, labels: Mapping[str, str], now: dt.datetime) -> bool:
+    """Tell whether alerts with these labels are silenced."""
+    with store.reading() as session:
+        return silenced_by(labels, active_silences(session, now)) is not None
 
 
 def alerts_in(
