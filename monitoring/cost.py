@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from monitoring.findings import Interval
 from workspace.checks import check_scalar
 from workspace.columns import User
-from workspace.errors import IntegrityError, NotEstimableError, RecommendrError, SchemaError
+from workspace.errors import IntegrityError, NotEstimableError, RecommendrError, SchemaError, UnknownError
 from workspace.files import file_lock, write_json
 from workspace.paths import Paths
 
@@ -142,9 +142,6 @@ def measure(
     view = recommender.view(version)
     users = _drawn(recommender, requests + _WARM_UP, seed)
     cpu_s, wall_s = _timed(recommender, users, view.version, k)
-    manifests = {one.version: one for one in recommender.versions()}
-    own = manifests[view.version]
-    parts = [own] + ([manifests[own.delta.base]] if own.delta and own.delta.base in manifests else [])
     found = Cost(
         index_version=view.version,
         measured_at=(clock or recommender.clock).now(),
@@ -153,12 +150,30 @@ def measure(
         cpu_ms=_mean_ms(cpu_s),
         wall_ms=statistics.median(wall_s) * 1_000,
         memory_mib=_resident_mib(),
-        index_mib=sum(file.bytes for one in parts for file in one.files.values()) / _MIB,
-        films=own.rows,
+        index_mib=size_mib(recommender.paths, view.version),
+        films=view.index.manifest.rows,
         machine=f"{os.cpu_count() or 1} processors",
     )
     _keep(recommender.paths, found)
     return found
+
+
+def size_mib(paths: Paths, version: str) -> float:
+    """Return the size of an index version's files, those of its base included.
+
+    Raises:
+        UnknownError: When there is no such version.
+    """
+    from recommender.index import list_versions
+
+    known = {one.version: one for one in list_versions(paths)}
+    if version not in known:
+        raise UnknownError(
+            f"index version == {version!r}", "must be one that was built", f"there are {', '.join(known)}"
+        )
+    own = known[version]
+    parts = [own] + ([known[own.delta.base]] if own.delta and own.delta.base in known else [])
+    return sum(file.bytes for one in parts for file in one.files.values()) / _MIB
 
 
 def costs(paths: Paths) -> tuple[Cost, ...]:

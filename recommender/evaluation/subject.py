@@ -167,11 +167,11 @@ class Subject:
         default = {name: DEFAULT_WEIGHTS[name] for name in self.blocks}
         try:
             inner = split(train, self.protocol, seed=self.seed)[0]
-            inner = _sample(inner, self.seed)
+            inner = sample_users(inner, self.seed)
             fitted = self._fitted(ground, inner.train, default, {})
             # The pool that is judged holds what weights fitted on a first pool rank high.
-            rough = rough_weights(_pool(fitted, inner, default, ground.n_films))
-            found = fit_weights(_pool(fitted, inner, rough, ground.n_films), seed=self.seed)
+            rough = rough_weights(pool_of(fitted, inner, default, ground.n_films))
+            found = fit_weights(pool_of(fitted, inner, rough, ground.n_films), seed=self.seed)
         except InvalidValueError as error:
             return FittedWeights(weights=default, evidence={"method": "defaults", "reason": str(error)})
         weights = {name: found.weights.get(name, 0.0) for name in self.blocks}
@@ -202,7 +202,7 @@ class Subject:
         )
 
 
-def _sample(one: Split, seed: int) -> Split:
+def sample_users(one: Split, seed: int) -> Split:
     """Keep at most 2,000 users: the weights are a dozen numbers, and memory is users × pool × blocks."""
     if len(one.users) <= _WEIGHT_USERS:
         return one
@@ -210,10 +210,18 @@ def _sample(one: Split, seed: int) -> Split:
     return one.of_users(np.sort(rng.choice(len(one.users), _WEIGHT_USERS, replace=False)))
 
 
-def _pool(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_films: int) -> Pool:
+def pool_of(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_films: int) -> Pool:
+    """Return what every block says of each judged user's best candidates, of which weights are fitted.
+
+    Args:
+        fitted: The recommender fitted on the training part of the split.
+        inner: The split; its users stand in the pool in their order.
+        weights: Block weights by which the best candidates are chosen.
+        n_films: How many films there are.
+    """
     places = np.arange(len(inner.users))
     parts = [
-        _pool_of(fitted, inner.of_users(places[low : low + _USERS_AT_ONCE]), weights, n_films)
+        _part_of_pool(fitted, inner.of_users(places[low : low + _USERS_AT_ONCE]), weights, n_films)
         for low in range(0, len(places), _USERS_AT_ONCE)
     ]
     return Pool(
@@ -224,7 +232,7 @@ def _pool(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_fi
     )
 
 
-def _pool_of(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_films: int) -> Pool:
+def _part_of_pool(fitted: FittedBlocks, inner: Split, weights: Mapping[str, float], n_films: int) -> Pool:
     vectors = fitted.vectors(inner.users, inner.days)
     open_films = inner.candidates(n_films) & fitted.allowed(inner.users, inner.days)
     total = (vectors * fitted.matrix.layout.spread(weights)) @ np.asarray(fitted.matrix.candidates).T
