@@ -62,8 +62,8 @@ class FilmDays:
         seen = self.impressions > 0
         begun = np.cumsum(seen, axis=1) > 0
         later = np.flip(np.cumsum(np.flip(seen, axis=1), axis=1), axis=1) > 0
-        recent = seen[:, -ALIVE_DAYS - 1 :].any(axis=1)
-        out: Flags = begun & (later | recent[:, None])
+        recent = seen[:, -ALIVE_DAYS - 1 :].any(axis=1, keepdims=True)
+        out: Flags = begun & (later | recent)
         return out
 
     def without(self, masked: Flags) -> "FilmDays":

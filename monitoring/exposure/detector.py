@@ -27,8 +27,6 @@ PUSHED: Final = "film_ctr"
 LOST: Final = "films_ctr"
 FILM: Final = "film"
 GROUP: Final = "films"
-UNPLACED: Final = "a group"
-"""Stands in a segment for films that have nothing known in common."""
 LEAST_DAYS: Final = 28
 MOST_NAMED: Final = 50
 _Z95: Final = 1.96
@@ -119,7 +117,7 @@ def _of_pushed(leap: Pushed, table: FilmDays) -> Finding:
 def _of_gap(gap: Gap, table: FilmDays, attributes: "pd.DataFrame | None") -> Finding:
     gone = gap.found.gone
     size = gap.found.expected * (gap.found.expected >= LEAST_EXPECTED)
-    segment = _segment(placed(gone, size, list(table.films), attributes))
+    segment = _segment(placed(gone, size, list(table.films), attributes), table, gone)
     missing = float(gap.found.expected[gone].sum())
     share = missing / float(gap.found.expected.sum())
     until = f"until {gap.ended:%Y-%m-%d %H:%M}" if gap.ended else "and still are not"
@@ -145,7 +143,7 @@ def _of_gap(gap: Gap, table: FilmDays, attributes: "pd.DataFrame | None") -> Fin
 def _of_lost(lost: Lost, table: FilmDays, attributes: "pd.DataFrame | None", k: int) -> Finding:
     sure = (lost.chance > SURE) & (table.users.max(axis=1) >= k)
     size = table.impressions.sum(axis=1) * (lost.chance > 0)
-    segment = _segment(placed(lost.chance > SURE, size, list(table.films), attributes))
+    segment = _segment(placed(lost.chance > SURE, size, list(table.films), attributes), table, lost.chance > SURE)
     count = round(lost.share * len(table.films))
     effect = _relative(lost.episode)
     return Finding(
@@ -168,11 +166,11 @@ def _of_lost(lost: Lost, table: FilmDays, attributes: "pd.DataFrame | None", k: 
 
 def _of_shift(shift: Shift, table: FilmDays) -> Finding:
     one = shift.episode
-    segment = {shift.attribute: shift.value} if shift.attribute else _segment({})
     effect = _relative(one)
     verb = "more" if effect.value > 0 else "less"
     chosen = np.zeros(len(table.films), dtype=bool)
     chosen[shift.rows] = True
+    segment = {shift.attribute: shift.value} if shift.attribute else _segment({}, table, chosen)
     return Finding(
         detector=EXPOSURE,
         metric=IMPRESSIONS,
@@ -204,8 +202,9 @@ def _when(one: Episode, table: FilmDays) -> str:
     return f"{'since' if one.stop is None else 'from'} {table.days[one.first]}{until}"
 
 
-def _segment(place: Mapping[str, str]) -> dict[str, str]:
-    return dict(place) or {GROUP: UNPLACED}
+def _segment(place: Mapping[str, str], table: FilmDays, chosen: Flags) -> dict[str, str]:
+    """Return the place of a set of films; one without anything in common goes by its film that is shown most."""
+    return dict(place) or {GROUP: f"{_named(table, chosen)[0]} and {int(chosen.sum()) - 1} more"}
 
 
 def _where(segment: Mapping[str, str]) -> str:
