@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select
 
+from monitoring.benchmark import ScoreRow
 from monitoring.findings import Interval
 from monitoring.ground import Ground
 from telemetry import privacy
@@ -194,12 +195,10 @@ def together(online: Mapping[str, float], offline: Mapping[str, float]) -> Proxy
 
 def offline_figures(ground: Ground) -> dict[str, float]:
     """Return the offline precision@5 by index version, on the benchmark scored last and on no other."""
-    query = text("SELECT index_version, benchmark_version, precision FROM benchmark_scores ORDER BY seq")
+    query = select(ScoreRow.index_version, ScoreRow.benchmark_version, ScoreRow.precision).order_by(ScoreRow.seq)
     with ground.store.reading() as session:
         rows = session.execute(query).all()
-    if not rows:
-        return {}
-    newest = rows[-1].benchmark_version
+    newest = rows[-1].benchmark_version if rows else ""
     return {row.index_version: float(row.precision) for row in rows if row.benchmark_version == newest}
 
 
