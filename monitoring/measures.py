@@ -17,7 +17,7 @@ from monitoring.service_figures import DAY, HOUR, SERVING, ServiceFigure, Servic
 from monitoring.user_figures import Figure, Ratio, blocks, change, relevant_slates
 from telemetry.system.questions import Kind
 from workspace.columns import Rollup, Trial
-from workspace.errors import StateError, UnknownError
+from workspace.errors import RecommendrError, StateError, UnknownError
 
 if TYPE_CHECKING:
     from monitoring.ground import Ground
@@ -105,9 +105,10 @@ def read(name: str, ground: "Ground", *, at: dt.datetime | None = None) -> Readi
         ground: The stores.
         at: As of when, aware; now when None.
 
+    A store that does not answer is a reading without a value too: one measure must not take the others along.
+
     Raises:
         UnknownError: When there is no such measure, naming those there are.
-        UnreachableError: When a warehouse or Prometheus does not answer.
     """
     found = measure(name)
     try:
@@ -115,6 +116,8 @@ def read(name: str, ground: "Ground", *, at: dt.datetime | None = None) -> Readi
     except StateError as missing:
         # Nothing rolled up, nothing imported: not an error of whoever watches.
         return Reading(value=None, unit=found.unit, note=f"not estimable: {missing}")
+    except RecommendrError as fault:
+        return Reading(value=None, unit=found.unit, note=f"can't be read: {fault}")
 
 
 def trend(name: str, ground: "Ground", *, weeks: int = 8, at: dt.datetime | None = None) -> tuple[Reading, ...]:
@@ -128,7 +131,8 @@ def trend(name: str, ground: "Ground", *, weeks: int = 8, at: dt.datetime | None
         return ()
     try:
         return found.trend(ground, at or ground.clock.now(), weeks)
-    except StateError:
+    except RecommendrError:
+        # `read` says what is wrong.
         return ()
 
 
