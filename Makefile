@@ -75,9 +75,10 @@ $(VENV)/.installed-%: $(SOURCES) | $(BIN)/python
 	@$(INSTALL) -e '.[$*]'
 	@touch $@ $(VENV)/.installed
 
-# gbstats, against which the statistics are held, asks for numpy 1 and runs on 2: without it, its tests skip.
+# What results are held against. gbstats asks for numpy 1 and runs on 2. Without one of them, its tests skip.
 $(VENV)/.installed-oracle: $(VENV)/.installed-test
 	@$(INSTALL) --no-deps gbstats==0.8.0 || echo "gbstats could not be installed: tests that need it skip"
+	@$(INSTALL) repyability==0.15 || echo "repyability could not be installed: tests that need it skip"
 	@touch $@
 
 clean:

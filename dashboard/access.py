@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import components
 from dashboard.loaders import engine
+from workspace.errors import InvalidValueError
 
 Role = Literal["pm", "ml", "auditor", "admin"]
 
@@ -103,6 +104,18 @@ def reason_for_looking() -> str:
         help="One user's own recommendations are shown for a stated reason, which the ledger keeps.",
     )
     return (chosen or "").strip()
+
+
+def acting() -> str:
+    """Return who changes something, for the ledger.
+
+    Raises:
+        InvalidValueError: When nobody is signed in, or in no role.
+    """
+    who = viewer()
+    if who is None or who.role is None:
+        raise InvalidValueError("nobody is signed in", "whoever changes something must be known", "sign in")
+    return who.actor
 
 
 def record_look(user_id: str, reason: str) -> None:

@@ -13,7 +13,6 @@ from monitoring.alerts.records import Alert
 from monitoring.alerts.silences import Silence
 from monitoring.burn import words as spoken
 from monitoring.objectives import ObjectiveStatus, Standing
-from workspace.errors import InvalidValueError
 
 SEVERITY_TONES: Final[dict[str, Tone]] = {"critical": "bad", "warning": "warn", "info": "info"}
 _STANDINGS: Final[dict[Standing, tuple[str, Tone]]] = {
@@ -157,7 +156,7 @@ def _add_silence() -> None:
         if st.form_submit_button("Silence"):
             with components.guarded():
                 length = dt.timedelta(hours=_HOURS[hours])
-                made = watching.silences().add({name.strip(): pattern.strip()}, reason.strip(), length, _actor())
+                made = watching.silences().add({name.strip(): pattern.strip()}, reason.strip(), length, access.acting())
                 st.toast(f"Silenced until {moment(made.ends_at)} UTC.")
                 st.rerun()
 
@@ -169,15 +168,8 @@ def _end_silence(ids: list[str]) -> None:
         reason = why.text_input("Reason for ending it")
         if st.form_submit_button("End it"):
             with components.guarded():
-                watching.silences().end(chosen, reason.strip(), _actor())
+                watching.silences().end(chosen, reason.strip(), access.acting())
                 st.rerun()
-
-
-def _actor() -> str:
-    who = access.viewer()
-    if who is None or who.role is None:
-        raise InvalidValueError("nobody is signed in", "who silences an alert must be known", "sign in")
-    return who.actor
 
 
 def messages() -> None:

@@ -20,7 +20,7 @@ def pages() -> dict[str, list[st.Page]]:
         source = ROOT / "pages" / f"{file}.py" if allowed == file else allowed
         return st.Page(source, title=title, url_path=file)
 
-    first = page("recommendations", "Recommendations", ("ml",))
+    first = page("goals", "Goals", EVERYONE)
 
     def landing() -> None:
         st.switch_page(first, query_params=st.query_params.to_dict())
@@ -30,6 +30,7 @@ def pages() -> dict[str, list[st.Page]]:
         "": [
             st.Page(landing, title="RecommendR Console", url_path="start", default=True, visibility="hidden"),
             first,
+            page("recommendations", "Recommendations", ("ml",)),
             page("film", "Film", EVERYONE),
             page("catalogue", "Catalogue", EVERYONE),
             page("experiments", "Experiments", EVERYONE),
@@ -38,6 +39,7 @@ def pages() -> dict[str, list[st.Page]]:
             page("system", "System telemetry", EVERYONE),
             page("trace", "Trace", ("ml", "admin")),
             page("ingestion", "Ingestion health", EVERYONE),
+            page("drift", "Drift", EVERYONE),
             page("alerts", "Alerts", EVERYONE),
         ],
     }

@@ -15,6 +15,7 @@ from dashboard.cli import (
     experiment_compare,
     experiment_registry,
     index,
+    monitor,
     recommendation,
     synthetic,
     system,
@@ -78,6 +79,18 @@ experiment_registry.register(experiment)
 experiment_analyse.register(experiment)
 experiment_compare.register(experiment)
 app.add_typer(experiment, name="experiment")
+watching = typer.Typer(help="Look for what got worse, tell of it, remedy it; see the goals.")
+
+
+@watching.callback(invoke_without_command=True)
+def monitor_root(context: typer.Context) -> None:
+    """Look for what got worse, tell of it, remedy it; see the goals."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+monitor.register(watching)
+app.add_typer(watching, name="monitor")
 telemetry_ingest.register(telemetry)
 telemetry_query.register(telemetry)
 app.add_typer(telemetry, name="telemetry")

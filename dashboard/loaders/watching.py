@@ -14,6 +14,8 @@ from monitoring.alerts.silences import Silence, Silences
 from monitoring.alerts.states import alerts_in
 from monitoring.ground import Ground, stand
 from monitoring.objectives import ObjectiveStatus, evaluate
+from monitoring.reports import RunReport
+from monitoring.runs import latest
 from workspace.clock import SystemClock
 from workspace.settings import Settings, load_settings
 from workspace.store import Store
@@ -31,6 +33,11 @@ def _ground(settings: Settings) -> Ground:
 def ground() -> Ground:
     """Return the opened stores of the workspace."""
     return _ground(load_settings())
+
+
+def last_run() -> RunReport | None:
+    """Return what the last run of the monitor found; None when none has run yet."""
+    return latest(ground().store)
 
 
 def objectives() -> Kept[tuple[ObjectiveStatus, ...]]:
