@@ -41,6 +41,7 @@ def pages() -> dict[str, list[st.Page]]:
             page("ingestion", "Ingestion health", EVERYONE),
             page("drift", "Drift", EVERYONE),
             page("alerts", "Alerts", EVERYONE),
+            page("markets", "Markets", EVERYONE),
         ],
     }
 

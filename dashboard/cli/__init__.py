@@ -16,6 +16,7 @@ from dashboard.cli import (
     experiment_registry,
     index,
     monitor,
+    monitor_goals,
     recommendation,
     synthetic,
     system,
@@ -90,6 +91,7 @@ def monitor_root(context: typer.Context) -> None:
 
 
 monitor.register(watching)
+monitor_goals.register_goals(watching)
 app.add_typer(watching, name="monitor")
 telemetry_ingest.register(telemetry)
 telemetry_query.register(telemetry)
