@@ -175,9 +175,14 @@ def _of_figure(found: Figure, unit: Unit, day: dt.date) -> Reading:
     if unit == "share" and low is not None and high is not None:
         low, high = max(low, 0.0), min(high, 1.0)
     return Reading(
-        value=found.value if known else None, low=low, high=high, n=found.users or None, unit=unit,
-        as_of=_midnight_after(day), note=found.note,
+        value=_steady(found.value) if known else None, low=_steady(low), high=_steady(high), n=found.users or None,
+        unit=unit, as_of=_midnight_after(day), note=found.note,
     )  # fmt: skip
+
+
+def _steady(value: float | None) -> float | None:
+    # An engine adds up in any order: the last bits differ from run to run, and nobody is to be told of that as news.
+    return None if value is None else float(f"{value:.12g}")
 
 
 def _nothing(unit: Unit, day: dt.date, note: str) -> Reading:
@@ -227,8 +232,8 @@ def _precision_of(ground: "Ground", end: dt.date) -> Reading:
     found = proxy.weekly(ground, end=end)[0]
     interval = found.value
     return Reading(
-        value=interval.value if interval else None, low=interval.low if interval else None,
-        high=interval.high if interval else None, n=found.users, unit="share", as_of=_midnight_after(end),
+        value=_steady(interval.value) if interval else None, low=_steady(interval.low) if interval else None,
+        high=_steady(interval.high) if interval else None, n=found.users, unit="share", as_of=_midnight_after(end),
         note=found.note,
     )  # fmt: skip
 

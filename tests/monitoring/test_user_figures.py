@@ -153,9 +153,7 @@ def test_relevant_slates_equals_pandas(watched: Watched) -> None:
         assert 0 < one.low < one.value < one.high < 1
 
 
-def test_relevant_slates_of_too_many_events_takes_the_newest(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relevant_slates_of_too_many_events_takes_the_newest(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     three = within(watched, END - dt.timedelta(days=2), END)
     monkeypatch.setattr(user_figures, "MOST_EVENTS", len(three))
     one = relevant_slates(watched.ground, end=END)[0]
