@@ -48,7 +48,7 @@ def _timeline(found: Sequence[Finding], now: dt.datetime) -> None:
     start = min(*(one.onset.low for one in found), now - _SPAN)
     shown = [
         findings_chart.Stretch(
-            label=f"{one.metric} · {run_panels.place(one)}", summary=one.summary, began=one.onset.at,
+            label=f"{run_panels.named(one.metric)} · {run_panels.place(one)}", summary=one.summary, began=one.onset.at,
             low=one.onset.low, high=one.onset.high, ended=one.ended, grade=one.severity.value,
         )
         for one in found
@@ -71,10 +71,25 @@ def _changes(start: dt.datetime, end: dt.datetime) -> tuple[Change, ...]:
 
 def _one(found: Sequence[Finding]) -> None:
     st.header("Why", anchor=False)
-    labels = {one.key: f"{one.metric}, {run_panels.place(one)}, {one.onset.at:%Y-%m-%d}" for one in found}
+    labels = {
+        one.key: f"{run_panels.named(one.metric)}, {run_panels.place(one)}, {one.onset.at:%Y-%m-%d}" for one in found
+    }
     key = st.selectbox("Finding", list(labels), format_func=labels.__getitem__, key="finding", bind="query-params")
     one = next((finding for finding in found if finding.key == key), found[0])
     components.show(f"<p>{components.text(one.summary)}</p>")
+    began, over = run_panels.when(one)
+    components.stats(
+        [
+            ("Began (UTC)", began, f"95 %: {run_panels.between(one)}"),
+            ("Over", over, ""),
+            ("How large", run_panels.size(one), run_panels.effect(one).partition(" (")[2].rstrip(")")),
+            (
+                "p, adjusted",
+                "–" if one.p_value is None else f"{one.p_value:.2g}",
+                "" if one.p_value else "no test behind it",
+            ),
+        ]
+    )
     if one.causes:
         components.table(
             ("Change", "Which", "Began (UTC)", "How likely", "Why"),
@@ -88,21 +103,9 @@ def _one(found: Sequence[Finding]) -> None:
         )  # fmt: skip
     else:
         components.banner("Nothing known was changed at that time that would explain it.")
-    facts = [(name.replace("_", " "), _fact(value)) for name, value in one.evidence.items() if _plain(value)]
-    if facts:
-        components.table(("Evidence", "Value"), facts, caption="What the finding rests on")
+    run_panels.evidence(one)
     if one.detector == "drift.telemetry":
         _course(one.metric, one.segment, found=(one,))
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, str | int | float) or (isinstance(value, list) and all(isinstance(x, str) for x in value))
-
-
-def _fact(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def course() -> None:

@@ -68,11 +68,10 @@ def _branch(node: GoalNode, *, inverted: bool) -> Branch:
         link=components.link(goal.page) if goal.page != "goals" else "",
         remark=_remark(node),
         feeds=(
-            ("Risks", tuple(risk.title for risk in node.risks)),
             ("Found", tuple(_told(key) for key in node.findings)),
+            (LEVELS[goal.level], (f"owned by {goal.owner}",)),
+            ("Risks", tuple(risk.title for risk in node.risks)),
             ("Watched by", goal.detectors),
-            ("Level", (LEVELS[goal.level],)),
-            ("Owner", (goal.owner,)),
         ),
         children=tuple(_branch(child, inverted=inverted) for child in node.children),
     )
@@ -92,7 +91,7 @@ def _branch(node: GoalNode, *, inverted: bool) -> Branch:
 
 def _told(key: str) -> str:
     detector, metric, place = key.split("/", 2)
-    return f"{metric} {place.replace('=', ' ')} ({detector})"
+    return f"{run_panels.named(metric)}, {place.replace('=', ' ')} ({detector})"
 
 
 def _remark(node: GoalNode) -> str:

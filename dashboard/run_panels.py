@@ -1,15 +1,21 @@
 """What the pages of monitoring share: when the monitor last looked, what it could not do, and its findings."""
 
+import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 from dashboard import components
 from dashboard.components import Tone
 from dashboard.loaders import watching
 from monitoring.findings import Finding, Severity
 from monitoring.reports import RunReport
+from telemetry.metrics import METRICS
 
-TONES: dict[Severity, Tone] = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
-COMMAND = "recommendr monitor run"
+TONES: Final[dict[Severity, Tone]] = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
+COMMAND: Final = "recommendr monitor run"
+BY_FEATURE: Final = "score_by_feature"
+MOST_LISTED: Final = 40
+_DAY: Final = dt.timedelta(days=1)
 
 
 def last_looked() -> RunReport | None:
@@ -34,6 +40,22 @@ def place(finding: Finding) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(finding.segment.items())) or "everywhere"
 
 
+def named(metric: str) -> str:
+    """Return a metric as people call it.
+
+    Example:
+        >>> named("ctr"), named("repeated_lead")
+        ('CTR', 'Repeated lead')
+    """
+    known = {one.name: one.title for one in METRICS}
+    return known.get(metric, metric.replace("_", " ").capitalize())
+
+
+def size(finding: Finding) -> str:
+    """Return how large a finding is."""
+    return effect(finding).split(" (")[0]
+
+
 def effect(finding: Finding) -> str:
     """Return how large a finding is, with its interval."""
     share = finding.unit in {"relative", "share"}
@@ -48,12 +70,21 @@ def effect(finding: Finding) -> str:
 
 
 def when(finding: Finding) -> tuple[str, str]:
-    """Return when a finding began, with the interval of that, and when it was over."""
-    onset = finding.onset
-    fine = (onset.high - onset.low).total_seconds() < 86_400  # noqa: PLR2004 - a day
-    form = "%Y-%m-%d %H:%M" if fine else "%Y-%m-%d"
-    began = f"{onset.at:{form}} ({onset.low:{form}} to {onset.high:{form}})"
-    return began, "lasts" if finding.ended is None else f"{finding.ended:{form}}"
+    """Return when a finding began and when it was over, as finely as it is known."""
+    form = _form(finding)
+    return f"{finding.onset.at:{form}}", "lasts" if finding.ended is None else f"{finding.ended:{form}}"
+
+
+def between(finding: Finding) -> str:
+    """Return the interval of the beginning of a finding."""
+    form = _form(finding)
+    return f"{finding.onset.low:{form}} to {finding.onset.high:{form}}"
+
+
+def _form(finding: Finding) -> str:
+    fine = finding.onset.high - finding.onset.low < _DAY
+    midnight = finding.onset.at.time() == dt.time()
+    return "%Y-%m-%d %H:%M" if fine and not midnight else "%Y-%m-%d"
 
 
 def likely(finding: Finding) -> str:
@@ -67,16 +98,41 @@ def likely(finding: Finding) -> str:
 def listed(findings: Sequence[Finding], caption: str) -> None:
     """List findings with where, when, how large and why."""
     rows = [
-        (one.metric, place(one), components.pill(one.severity.value, TONES[one.severity]), *when(one), effect(one),
-         likely(one), one.summary)
+        (f"{named(one.metric)}, {place(one)}", components.pill(one.severity.value, TONES[one.severity]), *when(one),
+         size(one), likely(one), one.summary)
         for one in findings
     ]  # fmt: skip
     components.table(
-        ("What", "Where", "Severity", "Began (UTC)", "Over", "How large", "Likely cause", "In words"),
+        ("What and where", "Severity", "Began (UTC)", "Over", "How large", "Likely cause", "In words"),
         rows,
         caption=caption,
-        tight=("Over", "How large"),
+        tight=("Severity", "Began (UTC)", "Over"),
     )
+
+
+def evidence(finding: Finding) -> None:
+    """Show what a finding rests on: its plain facts, then its score by feature where it has one."""
+    facts = [(name.replace("_", " "), _fact(value)) for name, value in finding.evidence.items() if _plain(value)]
+    if facts:
+        components.table(("Evidence", "Value"), facts, caption="What the finding rests on")
+    by_feature = finding.evidence.get(BY_FEATURE)
+    if isinstance(by_feature, dict) and by_feature:
+        terms = sorted(((named(name), float(value)) for name, value in by_feature.items()), key=lambda term: -term[1])
+        components.waterfall(
+            terms, sum(value for _, value in terms), caption="How odd, feature by feature", total_label="Score"
+        )
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, list):
+        return len(value) <= MOST_LISTED and all(isinstance(one, str) for one in value)
+    return isinstance(value, str | int | float)
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def unseen(run: RunReport, detectors: Sequence[str]) -> None:

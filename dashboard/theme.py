@@ -226,6 +226,7 @@ td.rr-wide, th.rr-wide {width:45%}
 .rr-node.warn {border-left-color:var(--rr-warn)}
 .rr-node.bad {border-left-color:var(--rr-bad)}
 .rr-node.info {border-left-color:var(--rr-accent)}
+.rr-feeds {display:flex; flex-wrap:wrap; gap:.1rem 1.1rem; margin-top:.15rem !important}
 .rr-node-head {display:flex; justify-content:space-between; gap:.6rem; align-items:baseline; flex-wrap:wrap}
 .rr-node-title {font-weight:600}
 .rr-node-body {display:flex; flex-wrap:wrap; gap:.2rem .8rem; align-items:baseline}

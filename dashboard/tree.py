@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.components import Tone, show, sparkline, text
+from dashboard.components import Tone, code, show, sparkline, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,13 @@ def _node(branch: Branch) -> str:
         f'<div class="rr-node-body">{figure}<span class="rr-meta">{facts}</span>{sparkline(branch.course)}</div>',
     ]
     if branch.remark:
-        parts.append(f'<p class="rr-meta">{text(branch.remark)}</p>')
-    parts += [_feed(heading, lines) for heading, lines in branch.feeds if lines]
+        parts.append(f'<p class="rr-meta">{code(branch.remark)}</p>')
+    feeds = "".join(_feed(heading, lines) for heading, lines in branch.feeds if lines)
+    if feeds:
+        parts.append(f'<p class="rr-meta rr-feeds">{feeds}</p>')
     return f'<li><div class="rr-node {branch.tone}">{"".join(parts)}</div>{_level(branch.children)}</li>'
 
 
 def _feed(heading: str, lines: Sequence[str]) -> str:
     told = "; ".join(text(line) for line in lines)
-    return f'<p class="rr-meta"><span class="rr-eyebrow">{text(heading)}</span> {told}</p>'
+    return f'<span class="rr-feed"><span class="rr-eyebrow">{text(heading)}</span> {told}</span> '

@@ -7,6 +7,10 @@ from monitoring.exposure.detector import ExposureDrift
 from monitoring.exposure.slates import SlateDrift
 from monitoring.ground import Detector
 from monitoring.incidents import Services
+from monitoring.inputs.detector import InputDrift
+from monitoring.outliers.films import OddFilms
+from monitoring.outliers.requests import OddRequests
+from monitoring.outliers.slates import OddSlates
 from monitoring.outliers.users import OddUsers
 
 ALL: Final[tuple[Detector, ...]] = (
@@ -14,5 +18,9 @@ ALL: Final[tuple[Detector, ...]] = (
     TelemetryDrift(),
     ExposureDrift(),
     SlateDrift(),
+    InputDrift(),
     OddUsers(),
+    OddFilms(),
+    OddSlates(),
+    OddRequests(),
 )

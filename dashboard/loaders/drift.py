@@ -20,7 +20,7 @@ from workspace.settings import load_settings
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS: Final = {metric(name).title: name for name in drift.METRICS}
+METRICS: Final = {metric(name).title: name for name in reading.METRICS}
 _TTL: Final = dt.timedelta(minutes=10)
 _DAY: Final = dt.timedelta(days=1)
 
@@ -49,7 +49,8 @@ def weeks() -> list[dt.date]:
 
 def places(name: str) -> list[Segment]:
     """Return the segments a metric is watched in, everyone first."""
-    return list(drift.fields_of(ground(), cells(), (name,))[0].segments)
+    newest = weeks()[:1]
+    return [node.segment for node in segments(name, newest[0]).value] if newest else [{}]
 
 
 def segments(name: str, week: dt.date) -> Kept[tuple[drift.Node, ...]]:
