@@ -4,19 +4,22 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitoring.drift.cells import Kept, Segment, treated_arms
+from monitoring.drift.expectation import BEFORE_DAYS
 from monitoring.ground import Ground
 from telemetry.metrics import Metric
-from telemetry.warehouse.sql import Value
 from workspace.columns import Event, Rollup
 
-QUANTILE: Final = 0.99
-"""A user counts for no more than this quantile of the users' own swings in the days before."""
+if TYPE_CHECKING:
+    from telemetry.warehouse.sql import Value
+
+FAR_OUT: Final = 3.0
+"""Tukey's far-out fence, in distances between the quartiles."""
 LEAST_BREADTH: Final = 0.5
-"""When less than this share of a change is left without the extremes, it is one of a few accounts."""
-LONGEST_DAYS: Final = 14
+"""When less than this share of a change is left without them, it is one of a few accounts."""
+LONGEST_DAYS: Final = 28
 _COLUMNS: Final = {"market": Rollup.MARKET, "region": Event.REGION, "device": Event.DEVICE}
 
 
@@ -25,26 +28,28 @@ class Breadth:
     """How broad a change is.
 
     Args:
-        share: Share of it that is left when no user counts for more than most users swing; NaN when nothing changed.
-        accounts: Users beyond that, in the direction of the change.
+        share: Share of it that is left without the users who suddenly came far more often; NaN when nothing changed.
+        z: What is left, in its standard errors over users.
+        jumped: How many users those are.
     """
 
     share: float
-    accounts: int
+    z: float
+    jumped: int
 
     @property
     def few(self) -> bool:
-        """Whether it is a change of a few accounts."""
+        """Whether it is a change of a few accounts; what is not estimable is not said to be."""
         return self.share < LEAST_BREADTH
 
 
-def breadth(
-    ground: Ground, metric: Metric, segment: Segment, first: dt.date, stop: dt.date, ratio: float
-) -> Breadth:
+def breadth(ground: Ground, metric: Metric, segment: Segment, first: dt.date, stop: dt.date) -> Breadth:
     """Say how broad a change is, from single users' sums that never leave the engine.
 
-    Each user's swing is x - R·y over the days of the change and over as many days before, the same days of the week.
-    The swings are cut at the same quantile on both sides and in both spans, and their sums compared with the uncut.
+    Robots and click farms come all at once: their users have far more sessions than they ever had. A user's jump is
+    2·√(s₁ + 3/8) - 2·√(m + 3/8), with s₁ sessions in the days of the change and m expected from the four weeks before;
+    it has a standard deviation of about one. Who jumps far out leaves both spans, and what is left of the change is
+    compared with the whole: users are chosen by how often they came, never by what is judged.
 
     Args:
         ground: The workspace.
@@ -52,40 +57,52 @@ def breadth(
         segment: Where.
         first: First day of the change.
         stop: First day after it.
-        ratio: R, what the metric was before.
 
-    Source: Wilcox 2012, "Introduction to Robust Estimation and Hypothesis Testing", section 3.3 (winsorising).
+    Source: Anscombe 1948, "The transformation of Poisson, binomial and negative-binomial data", Biometrika 35:246;
+        Tukey 1977, "Exploratory Data Analysis", section 2D (far out).
     """
-    days = min((stop - first).days, LONGEST_DAYS)
-    back = dt.timedelta(days=-(-days // 7) * 7)
-    span = dt.timedelta(days=days)
-    kept = Kept(window=(first - back, first + span - dt.timedelta(days=1)), treated=treated_arms(ground, first + span))
+    end = min(stop, first + dt.timedelta(days=LONGEST_DAYS)) - dt.timedelta(days=1)
+    kept = Kept(window=(first - dt.timedelta(days=BEFORE_DAYS), end), treated=treated_arms(ground, end))
+    values: dict[str, Value] = kept.bound | {"first": first, "share": ((end - first).days + 1) / BEFORE_DAYS, **segment}
+    frame = ground.warehouse.query(_statement(kept, metric, segment), window=kept.window, parameters=values)
+    return _told(frame.iloc[0].to_dict())
+
+
+def _statement(kept: Kept, metric: Metric, segment: Segment) -> str:
     where = "".join(f" AND {_COLUMNS[name]} = :{name}" for name in segment)
-    x, y = metric.numerator, metric.denominator
-    sql = f"""WITH {kept.rows()}, swings AS (
-  SELECT {Event.USER},
-    SUM(IFF({Rollup.DATE} >= :first AND {Rollup.DATE} < :stop, {x} - :ratio * {y}, 0)) AS later,
-    SUM(IFF({Rollup.DATE} < :until, {x} - :ratio * {y}, 0)) AS earlier
-  FROM kept WHERE TRUE{where} GROUP BY {Event.USER}
-), fence AS (
-  SELECT CAST(PERCENTILE_CONT({QUANTILE}) WITHIN GROUP (ORDER BY earlier) AS DOUBLE) AS high,
-    CAST(PERCENTILE_CONT({1 - QUANTILE:.2f}) WITHIN GROUP (ORDER BY earlier) AS DOUBLE) AS low
-  FROM swings WHERE earlier <> 0
-)
-SELECT CAST(SUM(later) - SUM(earlier) AS DOUBLE) AS whole,
-  CAST(SUM(GREATEST(LEAST(later, high), low)) - SUM(GREATEST(LEAST(earlier, high), low)) AS DOUBLE) AS cut,
-  CAST(COUNT_IF(later > high) AS BIGINT) AS beyond, CAST(COUNT_IF(later < low) AS BIGINT) AS beneath
-FROM swings CROSS JOIN fence"""
-    values: dict[str, Value] = kept.values | {"first": first, "stop": first + span, "ratio": ratio, **segment}
-    frame = ground.warehouse.query(
-        sql, window=kept.window, parameters=values | {"until": first - back + span}
+    sums = {"x": metric.numerator, "y": metric.denominator, "s": Rollup.SESSIONS}
+    spans = ", ".join(
+        f"SUM(IFF({Rollup.DATE} >= :first, {column}, 0)) AS {name}1, "
+        f"SUM(IFF({Rollup.DATE} < :first, {column}, 0)) AS {name}0"
+        for name, column in sums.items()
     )
-    return _told(frame.iloc[0].to_dict()) if len(frame) else Breadth(share=float("nan"), accounts=0)
+    return f"""WITH {kept.rows()}, users AS (
+  SELECT {Event.USER}, {spans} FROM kept WHERE TRUE{where} GROUP BY {Event.USER}
+), jumps AS (
+  SELECT users.*, 2 * SQRT(s1 + 0.375) - 2 * SQRT(s0 * :share + 0.375) AS jump FROM users
+), quartiles AS (
+  SELECT PERCENTILE_CONT(0.25) WITHIN GROUP (ORDER BY jump) AS low,
+    PERCENTILE_CONT(0.75) WITHIN GROUP (ORDER BY jump) AS high
+  FROM jumps
+), quiet AS (
+  SELECT jumps.* FROM jumps CROSS JOIN quartiles WHERE jump <= high + {FAR_OUT} * (high - low)
+), totals AS (
+  SELECT SUM(x1) AS x1_all, SUM(y1) AS y1_all, SUM(x0) AS x0_all, SUM(y0) AS y0_all FROM quiet
+), shares AS (
+  SELECT (x1 - (x1_all + x0_all) / (y1_all + y0_all) * y1) / y1_all
+    - (x0 - (x1_all + x0_all) / (y1_all + y0_all) * y0) / y0_all AS share
+  FROM quiet CROSS JOIN totals
+)
+SELECT CAST(SUM(x1) / SUM(y1) - SUM(x0) / SUM(y0) AS DOUBLE) AS whole,
+  (SELECT CAST(SUM(share) AS DOUBLE) FROM shares) AS part,
+  (SELECT CAST(VAR_SAMP(share) * COUNT(*) AS DOUBLE) FROM shares) AS variance,
+  (SELECT CAST(COUNT(*) AS BIGINT) FROM jumps) - (SELECT CAST(COUNT(*) AS BIGINT) FROM quiet) AS jumped
+FROM users"""
 
 
 def _told(row: dict[str, Any]) -> Breadth:
-    whole = float(row["whole"])
-    if not whole:
-        return Breadth(share=float("nan"), accounts=0)
-    return Breadth(share=float(row["cut"]) / whole, accounts=int(row["beyond"] if whole > 0 else row["beneath"]))
-
+    whole, part, variance = (float(row[name]) for name in ("whole", "part", "variance"))
+    jumped = int(row["jumped"])
+    if not whole or not variance > 0:
+        return Breadth(share=float("nan"), z=float("nan"), jumped=jumped)
+    return Breadth(share=part / whole, z=part / variance**0.5, jumped=jumped)

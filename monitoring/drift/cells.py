@@ -4,13 +4,17 @@ A *group* is one of at most 1,024 random groups of users: what is random about a
 events, and a group of users is as good a unit as a user (with few users a group is one). Groups are all that leaves the
 engine. The arms of experiments that are under treatment are left out, so that a lift is not drift; so are user-days far
 beyond what people do.
+
+Where single users are summed up, every sum above a line is there twice: as it is, and with the days of users *cut* at
+high quantiles, by which changes are found. A few heavy users make most of the noise of a ratio: cut, a change shows as
+clearly as it would with two to three times as many users. How large it is, is said by the sums as they are.
 """
 
 # ruff: noqa: S608 - statements are made of our own names; values are bound
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +23,7 @@ from numpy.typing import NDArray
 
 from monitoring.ground import Ground
 from telemetry.metrics import Metric
+from telemetry.metrics import metric as metric_of
 from telemetry.warehouse.protocol import Window
 from telemetry.warehouse.sql import Value
 from telemetry.warehouse.tables import BUCKET_DAY, BUCKETS, CUT, NONE, USER_DAY, smallest_cut
@@ -30,12 +35,16 @@ Segment = Mapping[str, str]
 
 HORIZON_DAYS: Final = 210
 """Only so many days back are looked at: half a year and the four weeks before it."""
+METRICS: Final = ("ctr", "focus_s", "thumbs_down_rate", "refresh_rate", "survey_score", "survey_response_rate")
 MOST_USER_DAYS: Final = 12_000_000
 """Up to so many rows single users are summed up in the engine; beyond, it starts from the stored random groups."""
 FAR_OUT: Final = 3.0
 """Tukey's far-out fence, in distances between the quartiles of log impressions."""
 LEAST_QUOTIENT: Final = 2.0
 """The quartiles are taken to lie at least so far apart: where everyone does the same, twice as much is not far out."""
+CUT_QUANTILE: Final = 0.98
+"""A user's day swings by x - R·y; swings are cut at this quantile and at the one as far from the other end."""
+_NO_LIMIT: Final = 1e12
 _USER_DAYS: Final = f"{Rollup.DATE}, {Event.USER}"
 SUMS: Final = (
     Rollup.IMPRESSIONS,
@@ -48,6 +57,7 @@ SUMS: Final = (
     Rollup.SURVEY_SCORE,
     Rollup.USERS,
 )
+CUT_SUMS: Final = tuple(f"{name}_cut" for name in METRICS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +66,7 @@ class Breakdown:
 
     Args:
         parts: Its values, in order.
-        sums: Shape (n_sums, n_groups, n_days, n_parts), by `SUMS`.
+        sums: Shape (n_sums, n_groups, n_days, n_parts), by `SUMS`, and by `CUT_SUMS` where users were summed up.
     """
 
     parts: tuple[str, ...]
@@ -97,12 +107,13 @@ class Cells:
         regions = [{"market": self.markets[name], "region": name} for name in self.regions.parts]
         return [{}, *markets, *regions, *({"device": name} for name in self.devices.parts)]
 
-    def sums(self, metric: Metric, segment: Segment) -> tuple[Floats, Floats]:
+    def sums(self, metric: Metric, segment: Segment, *, cut: bool = False) -> tuple[Floats, Floats]:
         """Return what stands above and below the line of a metric, by group and day.
 
         Args:
             metric: Which.
             segment: Of whom; a region may be named without its market.
+            cut: With the extremes cut, where users were summed up.
 
         Returns:
             Both of shape (n_groups, n_days).
@@ -111,11 +122,14 @@ class Cells:
             UnknownError: When nobody is in the segment.
         """
         broken, chosen = self._chosen(segment)
-        above, below = (
-            broken.sums[SUMS.index(name)][:, :, chosen].sum(axis=2, dtype=np.float64)
-            for name in (metric.numerator, metric.denominator)
+        above = SUMS.index(metric.numerator)
+        if cut and len(broken.sums) > len(SUMS):
+            above = len(SUMS) + METRICS.index(metric.name)
+        x, y = (
+            broken.sums[at][:, :, chosen].sum(axis=2, dtype=np.float64)
+            for at in (above, SUMS.index(metric.denominator))
         )
-        return above, below
+        return x, y
 
     def children(self, segment: Segment) -> list[list[dict[str, str]]]:
         """Return the ways a segment falls apart: everyone into markets or devices, a market into regions."""
@@ -160,21 +174,35 @@ class Kept:
         window: Days that are read.
         treated: Pairs of experiment and variant that are left out.
         fence: Impressions from which on a user-day is far out; None leaves all in.
+        cuts: Of each metric the ratio R and the swings its sums are cut at; empty cuts nothing.
     """
 
     window: Window
     treated: tuple[tuple[str, str], ...] = ()
     fence: float | None = None
+    cuts: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     @property
-    def values(self) -> dict[str, Value]:
+    def bound(self) -> dict[str, Value]:
         """The values of `rows`."""
         out: dict[str, Value] = {"start": self.window[0], "end": self.window[1]}
         for number, (experiment, variant) in enumerate(self.treated):
             out |= {f"experiment_{number}": experiment, f"variant_{number}": variant}
         if self.fence is not None:
             out["fence"] = self.fence
+        for name, (ratio, low, high) in self.cuts.items():
+            out |= {f"ratio_{name}": ratio, f"low_{name}": low, f"high_{name}": high}
         return out
+
+    def summed(self) -> str:
+        """Return the sums of rows that count, by `SUMS` and `CUT_SUMS`."""
+        out = [f"CAST(SUM({name}) AS DOUBLE) AS {name}" for name in SUMS]
+        for cut, name in zip(CUT_SUMS, self.cuts, strict=False):
+            of = metric_of(name)
+            level = f":ratio_{name} * {of.denominator}"
+            swing = f"GREATEST(LEAST({of.numerator} - {level}, :high_{name}), :low_{name})"
+            out.append(f"CAST(SUM({level} + {swing}) AS DOUBLE) AS {cut}")
+        return ", ".join(out)
 
     def treatment(self) -> str:
         """Return the condition that holds for a row under treatment."""
@@ -218,6 +246,8 @@ def read(ground: Ground, *, most_user_days: int = MOST_USER_DAYS) -> Cells:
     treated = treated_arms(ground, last)
     single = ground.warehouse.rows(USER_DAY, window) <= most_user_days
     kept = Kept(window=window, treated=treated, fence=_fence(ground, window) if single else None)
+    if single:
+        kept = replace(kept, cuts=_cuts(ground, kept))
     days = tuple(window[0] + dt.timedelta(days=ahead) for ahead in range((last - window[0]).days + 1))
     places, markets = _broken_down(ground, kept, days, (Event.REGION, Rollup.MARKET), single=single)
     devices, _ = _broken_down(ground, kept, days, (Event.DEVICE,), single=single)
@@ -263,6 +293,35 @@ FROM totals WHERE shown > 0"""
     return float(row["high"] * max(row["high"] / row["low"], LEAST_QUOTIENT) ** FAR_OUT)
 
 
+def _cuts(ground: Ground, kept: Kept) -> dict[str, tuple[float, float, float]]:
+    """Return of each metric its ratio and the quantiles of the swings of users' days.
+
+    Source: Wilcox 2012, "Introduction to Robust Estimation and Hypothesis Testing", section 3.3 (winsorising).
+    """
+    metrics = [metric_of(name) for name in METRICS]
+    ratios = ", ".join(
+        f"CAST(SUM({one.numerator}) AS DOUBLE) / NULLIF(SUM({one.denominator}), 0) AS ratio_{one.name}"
+        for one in metrics
+    )
+    quantiles = ", ".join(
+        f"CAST(PERCENTILE_CONT({quantile:.2f}) WITHIN GROUP (ORDER BY IFF({one.denominator} > 0, "
+        f"{one.numerator} - ratio_{one.name} * {one.denominator}, NULL)) AS DOUBLE) AS {end}_{one.name}"
+        for one in metrics
+        for end, quantile in (("low", 1 - CUT_QUANTILE), ("high", CUT_QUANTILE))
+    )
+    kept_ratios = ", ".join(f"MAX(ratio_{one.name}) AS ratio_{one.name}" for one in metrics)
+    sql = f"""WITH {kept.rows()}, ratios AS (SELECT {ratios} FROM kept)
+SELECT {kept_ratios}, {quantiles} FROM kept CROSS JOIN ratios"""
+    row = ground.warehouse.query(sql, window=kept.window, parameters=kept.bound).iloc[0]
+    out = {}
+    for one in metrics:
+        ratio, low, high = (float(row[f"{end}_{one.name}"]) for end in ("ratio", "low", "high"))
+        # An act so rare that most days have none has no quantile to cut at.
+        sound = low < 0 < high
+        out[one.name] = (ratio, low, high) if sound else (ratio if ratio > 0 else 0.0, -_NO_LIMIT, _NO_LIMIT)
+    return out
+
+
 def _far_out(ground: Ground, kept: Kept) -> tuple[int, int]:
     """Return how many users have days that are far out, and how many days those are."""
     if kept.fence is None:
@@ -272,7 +331,7 @@ def _far_out(ground: Ground, kept: Kept) -> tuple[int, int]:
   GROUP BY {_USER_DAYS} HAVING SUM({Rollup.IMPRESSIONS}) > :fence
 )
 SELECT COUNT(DISTINCT {Event.USER}) AS n_users, COUNT(*) AS days FROM far"""
-    row = ground.warehouse.query(sql, window=kept.window, parameters=kept.values).iloc[0]
+    row = ground.warehouse.query(sql, window=kept.window, parameters=kept.bound).iloc[0]
     return int(row["n_users"]), int(row["days"])
 
 
@@ -304,8 +363,8 @@ def _versions(ground: Ground, kept: Kept, days: tuple[dt.date, ...], *, single: 
 def _totals(kept: Kept, columns: frozenset[str], *, single: bool) -> tuple[str, dict[str, Value], str]:
     """Return the shortest table that knows some columns, the values, and the condition that picks its rows."""
     if single:
-        return USER_DAY.name, kept.values, ""
-    return BUCKET_DAY.name, kept.values | {"cut": smallest_cut(columns).number}, f"{CUT} = :cut AND "
+        return USER_DAY.name, kept.bound, ""
+    return BUCKET_DAY.name, kept.bound | {"cut": smallest_cut(columns).number}, f"{CUT} = :cut AND "
 
 
 def _broken_down(
@@ -314,19 +373,19 @@ def _broken_down(
     """Return the sums by the first of the columns, and what the last one says of each of its values."""
     asked = frozenset({*columns, *((Event.EXPERIMENT, Event.VARIANT) if kept.treated else ())})
     cut = smallest_cut(asked)
-    values = kept.values if single else kept.values | {"cut": cut.number}
+    values = kept.bound if single else kept.bound | {"cut": cut.number}
     groups = BUCKETS if single else cut.buckets
-    sums = ", ".join(f"CAST(SUM({name}) AS DOUBLE) AS {name}" for name in SUMS)
+    names = (*SUMS, *(CUT_SUMS if kept.cuts else ()))
     only = "" if single else f" WHERE {CUT} = :cut"
     by = ", ".join((Rollup.DATE, Rollup.BUCKET, *columns))
     sql = f"""WITH {kept.rows() if single else kept.rows(BUCKET_DAY.name)}
-SELECT {by}, {sums} FROM kept{only} GROUP BY {by} ORDER BY {by}"""
+SELECT {by}, {kept.summed()} FROM kept{only} GROUP BY {by} ORDER BY {by}"""
     frame = ground.warehouse.query(sql, window=kept.window, parameters=values)
     parts = sorted(frame[columns[0]].unique().tolist())
-    out = np.zeros((len(SUMS), groups, len(days), len(parts)), dtype=np.float32)
+    out = np.zeros((len(names), groups, len(days), len(parts)), dtype=np.float32)
     at = pd.Categorical(frame[columns[0]], categories=parts).codes.astype(np.int64)
     groups_at = frame[Rollup.BUCKET].to_numpy(dtype=np.int64)
-    for place, name in enumerate(SUMS):
+    for place, name in enumerate(names):
         out[place, groups_at, _places(frame, days), at] = frame[name].to_numpy()
     told = frame.drop_duplicates(columns[0])
     return Breakdown(parts=tuple(parts), sums=out), dict(zip(told[columns[0]], told[columns[-1]], strict=True))

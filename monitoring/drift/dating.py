@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -116,7 +117,7 @@ def levels(values: ArrayLike, weights: ArrayLike, *, sigma: float | None = None,
     cost = _Costs(np.where(there, series, 0.0), np.where(there, weight, 0.0) / scale**2)
     starts, total = _partition(cost, len(series), penalty)
     bounds = [*starts, len(series)]
-    means = [cost.mean(first, stop) for first, stop in zip(bounds, bounds[1:], strict=False)]
+    means = [cost.mean(first, stop) for first, stop in pairwise(bounds)]
     level = np.repeat(means, np.diff(bounds))
     steps = [_step(cost, bounds, means, place) for place in range(1, len(starts))]
     return Levels(steps=tuple(steps), level=level, cost=total)

@@ -68,11 +68,7 @@ def episodes(levels: Levels, weights: Floats) -> tuple[Episode, ...]:
         if normal > 0 and weights[inside].sum() > 0:
             level = float(np.average(levels.level[inside], weights=weights[inside]))
             end = steps[last] if last is not None else None
-            found.append(
-                Episode(
-                    begin=steps[place], end=end, normal=normal, level=level, days=stop - steps[place].day
-                )
-            )
+            found.append(Episode(begin=steps[place], end=end, normal=normal, level=level, days=stop - steps[place].day))
         place = place + 1 if last is None else last + 1
     return tuple(found)
 

@@ -16,8 +16,8 @@ ALPHA: Final = 0.001
 """Level at which the parts of a segment are said to have changed differently, and a part to have changed."""
 LEFT_OVER: Final = 1 / 3
 """The other parts are untouched when together they changed by less than this share of what the part did."""
-LEAST_EFFECT: Final = 0.05
-"""A smaller relative change is not worth an alarm."""
+LEAST_MOVED: Final = 0.03
+"""A part that changed by less did not move; changes are smaller where the extremes of users are cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def heterogeneity(parts: Sequence[Part]) -> float:
 
 def _moved(parts: Sequence[Part]) -> list[Part]:
     """Return the parts that changed clearly, in the direction of the clearest."""
-    clear = [one for one in parts if one.p < ALPHA and abs(np.expm1(one.log_change)) >= LEAST_EFFECT]
+    clear = [one for one in parts if one.p < ALPHA and abs(np.expm1(one.log_change)) >= LEAST_MOVED]
     if not clear:
         return []
     sign = min(clear, key=lambda one: one.p).log_change

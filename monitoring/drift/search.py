@@ -7,7 +7,7 @@ into steps is no news of any day.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -19,11 +19,13 @@ from monitoring.drift.cells import Segment
 from monitoring.drift.dating import Step
 from monitoring.drift.episodes import Episode, episodes
 from monitoring.drift.expectation import BEFORE_DAYS, NOW_DAYS, Field, Floats, between
-from monitoring.drift.placement import LEAST_EFFECT, place
+from monitoring.drift.placement import place
 from monitoring.drift.testing import Comparison
 
 LEVEL: Final = 0.01
 """Expected share of false ones among the alarms, over metric, segment and week."""
+LEAST_EFFECT: Final = 0.05
+"""A smaller relative change is not worth an alarm."""
 LEAST_TREND: Final = 0.10
 """A line that rises or falls by less over all days is not worth an alarm."""
 LONGEST_WINDOW: Final = 28
@@ -33,22 +35,37 @@ FAINT_PENALTY: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Twins:
+    """One metric twice.
+
+    Args:
+        cut: With the extremes of users cut: changes are found by it.
+        plain: As it is: how large they are.
+    """
+
+    cut: Field
+    plain: Field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """One change of one metric in one segment.
 
     Args:
-        field: The metric.
+        twins: The metric.
         segment: Where.
         episode: When; None for a straight line.
-        comparison: How large, one window.
+        comparison: How large, one window, from the sums as they are.
         p_adjusted: Of the test that found it, over everything looked at.
+        told: What was made of it in the expectation of every segment, shape (n_segments, n_days).
     """
 
-    field: Field
+    twins: "Twins"
     segment: Segment
     episode: Episode | None
     comparison: Comparison
     p_adjusted: float
+    told: Floats
 
     @property
     def change(self) -> float:
@@ -61,22 +78,25 @@ class Search:
     """The state of one search.
 
     Args:
-        fields: The metrics.
+        metrics: What is searched.
         tables: p-value of each segment and window of each metric, shape (n_segments, n_windows); NaN once settled.
         settled: Windows that need no second look, by metric; same shapes.
         tests: How many tests were estimable at first.
     """
 
-    fields: Sequence[Field]
+    metrics: Sequence[Twins]
     tables: list[Floats] = field(default_factory=list)
     settled: list[NDArray[np.bool_]] = field(default_factory=list)
     tests: int = 0
 
-    def run(self) -> Iterator[Shift]:
-        """Return the changes, the strongest first."""
-        for one in self.fields:
-            yield from _lines(one)
-        self.tables = [_tested(one) for one in self.fields]
+    def run(self) -> list[Shift]:
+        """Return the changes, the strongest first, each measured beside all the others."""
+        found = [shift for one in self.metrics for shift in _lines(one)]
+        found += self._steps()
+        return [shift for shift in map(_measured, found) if abs(shift.change) >= LEAST_EFFECT]
+
+    def _steps(self) -> Iterator[Shift]:
+        self.tables = [_tested(one.cut) for one in self.metrics]
         self.settled = [np.zeros(table.shape, dtype=bool) for table in self.tables]
         self.tests = sum(int(np.isfinite(table).sum()) for table in self.tables)
         for _ in range(MOST_ROUNDS):
@@ -88,7 +108,7 @@ class Search:
     def _strongest(self) -> tuple[int, int, int, float] | None:
         """Return metric, segment and window of the smallest p-value that is rejected, with its adjusted value."""
         open_ = [np.where(done, np.nan, table) for table, done in zip(self.tables, self.settled, strict=True)]
-        flat = np.concatenate([table.ravel() for table in self.tables])
+        flat = np.concatenate([np.minimum(table / self._weights(table), 1).ravel() for table in self.tables])
         adjusted = adjust(flat, "bh")
         waiting = np.concatenate([table.ravel() for table in open_])
         rejected = np.isfinite(waiting) & (adjusted <= LEVEL)
@@ -103,25 +123,34 @@ class Search:
             at -= table.size
         return None
 
+    def _weights(self, table: Floats) -> Floats:
+        """Return the weight of each test, mean one: everyone, markets, regions and devices have equal parts.
+
+        Source: Genovese, Roeder, Wasserman 2006, "False discovery control with p-value weighting", Biometrika 93:509.
+        """
+        kinds = [tuple(sorted(segment)) for segment in self.metrics[0].cut.segments]
+        tests = {kind: sum(other == kind for other in kinds) for kind in kinds}
+        parts = np.array([len(kinds) / (len(tests) * tests[kind]) for kind in kinds])
+        return np.broadcast_to(parts[:, None], table.shape)
+
     def _explained(self, number: int, segment: int, window: int, p_adjusted: float) -> list[Shift]:
-        one = self.fields[number]
+        twins = self.metrics[number]
+        one = twins.cut
         seed = _episode(one, segment, window)
         if seed is None:
             self._settle(number, [one.segments[segment]], window + BEFORE_DAYS, window + BEFORE_DAYS + NOW_DAYS)
             return []
         now, before = _masks(len(one.cells.days), seed)
         places = place(one, lambda at: one.compare(at, now, before), one.segments[segment])
-        shifts = [_shift(one, where, seed, p_adjusted) for where in places]
+        shifts = [_shift(twins, where, seed, p_adjusted) for where in places]
         stop = len(one.cells.days) if seed.end is None else seed.stop
         self._settle(number, places, seed.begin.low, min(stop, seed.begin.high + LONGEST_WINDOW))
-        for shift in shifts:
-            one.explain(shift.segment, _factor(shift))
         self.tables[number] = _tested(one)
-        return [shift for shift in shifts if abs(shift.change) >= LEAST_EFFECT]
+        return shifts
 
     def _settle(self, number: int, places: Sequence[Segment], first: int, stop: int) -> None:
         """Mark the windows over some days in some segments, and what is within or around them, as looked at."""
-        one, done = self.fields[number], self.settled[number]
+        one, done = self.metrics[number].cut, self.settled[number]
         start = np.arange(done.shape[1]) + BEFORE_DAYS
         over = (start < stop) & (start + NOW_DAYS > first)
         for at, segment in enumerate(one.segments):
@@ -133,8 +162,9 @@ def _tested(one: Field) -> Floats:
     return np.array([one.rolling(at).p for at in range(len(one.segments))])
 
 
-def _lines(one: Field) -> Iterator[Shift]:
+def _lines(twins: Twins) -> Iterator[Shift]:
     """Return the straight lines of a metric, where they explain more than steps do."""
+    one = twins.cut
     for _ in range(len(one.segments)):
         slopes = [one.slope(at) for at in range(len(one.segments))]
         p = np.array([slope.p[0] for slope in slopes])
@@ -145,11 +175,14 @@ def _lines(one: Field) -> Iterator[Shift]:
         if adjusted > LEVEL or abs(np.expm1(slopes[at].log_change[0])) < LEAST_TREND or not _is_line(one, at):
             return
         for where in place(one, one.slope, one.segments[at]):
-            found = one.slope(one.place_of(where))
-            values, weights = one.course(one.place_of(where))
-            level = dating.line(values, weights).level
-            one.explain(where, level / level.mean())
-            yield Shift(field=one, segment=where, episode=None, comparison=found, p_adjusted=adjusted)
+            found = twins.plain.slope(one.place_of(where))
+            told = [_straightened(each, where) for each in (one, twins.plain)][-1]
+            yield Shift(twins=twins, segment=where, episode=None, comparison=found, p_adjusted=adjusted, told=told)
+
+
+def _straightened(one: Field, where: Segment) -> Floats:
+    level = dating.line(*one.course(one.place_of(where))).level
+    return one.explain(where, level / level.mean())
 
 
 def _is_line(one: Field, at: int) -> bool:
@@ -191,9 +224,9 @@ def _masks(days: int, episode: Episode) -> tuple[Floats, Floats]:
     return now, between(days, max(0, first - LONGEST_WINDOW), first)
 
 
-def _shift(one: Field, segment: Segment, seed: Episode, p_adjusted: float) -> Shift:
+def _shift(twins: Twins, segment: Segment, seed: Episode, p_adjusted: float) -> Shift:
     """Return the change of a segment, dated on its own series where that shows it."""
-    at = one.place_of(segment)
+    one, at = twins.cut, twins.cut.place_of(segment)
     values, weights = one.course(at)
     own = [
         episode
@@ -201,21 +234,34 @@ def _shift(one: Field, segment: Segment, seed: Episode, p_adjusted: float) -> Sh
         if episode.change * seed.change > 0 and _overlap(episode.begin, seed.begin)
     ]
     chosen = max(own, key=lambda episode: abs(_judged(one, at, episode)), default=seed)
-    found = one.compare(at, *_masks(len(values), chosen))
-    return Shift(field=one, segment=segment, episode=chosen, comparison=found, p_adjusted=p_adjusted)
+    for each in (one, twins.plain):
+        found = each.compare(at, *_masks(len(values), chosen))
+        told = each.explain(segment, _factor(found, chosen, len(values)))
+    return Shift(twins=twins, segment=segment, episode=chosen, comparison=found, p_adjusted=p_adjusted, told=told)
+
+
+def _measured(shift: Shift) -> Shift:
+    """Return a change measured again, now that the others are expected and no longer blur the days before it."""
+    if shift.episode is None:
+        return shift
+    one = shift.twins.plain
+    at = one.place_of(shift.segment)
+    now, before = _masks(len(one.cells.days), shift.episode)
+    season = one.expected[at] / shift.told[at]
+    return replace(shift, comparison=one.days(at).compare(now, before, season=season, least_units=one.least_units))
 
 
 def _overlap(one: Step, other: Step) -> bool:
     return one.low <= other.high + NOW_DAYS and other.low <= one.high + NOW_DAYS
 
 
-def _factor(shift: Shift) -> Floats:
+def _factor(found: Comparison, episode: Episode, days: int) -> Floats:
     """Return what a change does to its metric by day."""
-    days = len(shift.field.cells.days)
-    if shift.episode is None or not np.isfinite(shift.change):
+    change = float(np.expm1(found.log_change[0]))
+    if not np.isfinite(change):
         return np.ones(days)
-    stop = days if shift.episode.end is None else shift.episode.stop
-    return np.where(between(days, shift.episode.begin.day, stop) > 0, 1 + shift.change, 1.0)
+    stop = days if episode.end is None else episode.stop
+    return np.where(between(days, episode.begin.day, stop) > 0, 1 + change, 1.0)
 
 
 def _related(one: Segment, other: Segment) -> bool:

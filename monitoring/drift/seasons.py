@@ -52,10 +52,11 @@ def weekday_factors(x: ArrayLike, y: ArrayLike, days: Sequence[dt.date]) -> Floa
     factors = np.array([np.median(one) for one in found])
     if not (factors > 0).all():
         return np.ones(WEEK)
-    return factors / factors.mean()
+    mean_one: Floats = factors / factors.mean()
+    return mean_one
 
 
 def expected_by_day(factors: ArrayLike, days: Sequence[dt.date]) -> Floats:
     """Return the factor of each day, shape (n_days,)."""
     table = np.asarray(factors, dtype=np.float64)
-    return table[[day.weekday() for day in days]]
+    return np.array([table[day.weekday()] for day in days])

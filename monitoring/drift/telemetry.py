@@ -12,9 +12,9 @@ from experiments.multiplicity import adjust
 from monitoring.drift import cells as reading
 from monitoring.drift import dating
 from monitoring.drift.breadth import breadth
-from monitoring.drift.cells import Cells, Segment
-from monitoring.drift.expectation import LEAST_HISTORY, NOW_DAYS, BEFORE_DAYS, Field, between
-from monitoring.drift.search import LEVEL, Search, Shift
+from monitoring.drift.cells import METRICS, Cells, Segment
+from monitoring.drift.expectation import BEFORE_DAYS, LEAST_HISTORY, NOW_DAYS, Field, between
+from monitoring.drift.search import LEVEL, Search, Shift, Twins
 from monitoring.drift.testing import LEAST_UNITS
 from monitoring.findings import Finding, Interval, Onset, Outcome, Severity
 from monitoring.ground import Ground
@@ -26,14 +26,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME: Final = "drift.telemetry"
-METRICS: Final = ("ctr", "focus_s", "thumbs_down_rate", "refresh_rate", "survey_score", "survey_response_rate")
 CRITICAL: Final = 0.20
 """A change for the worse of so much is critical."""
 _DAY: Final = dt.timedelta(days=1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetryDrift:
-    """Looks for changes of the metrics of user telemetry by market, region, device and index version."""
+    """Looks for changes of the metrics of user telemetry by market, region, device and index version.
+
+    Args:
+        most_user_days: Up to so many rows of single users the engine sums up users; beyond, it reads random groups.
+    """
+
+    most_user_days: int = reading.MOST_USER_DAYS
 
     @property
     def name(self) -> str:
@@ -43,21 +49,21 @@ class TelemetryDrift:
     def look(self, ground: Ground) -> Outcome:
         """Look at the last half year of whole days; see `monitoring.drift`."""
         began = time.perf_counter()
-        cells = reading.read(ground)
+        cells = reading.read(ground, most_user_days=self.most_user_days)
         notes = _notes(ground, cells)
         if len(cells.days) < LEAST_HISTORY:
             missing = LEAST_HISTORY - len(cells.days)
             short = f"drift is not estimable: a week and four before it take {LEAST_HISTORY} days, {missing} more"
             return Outcome(detector=NAME, notes=(*notes, short), seconds=time.perf_counter() - began)
-        fields = fields_of(ground, cells)
-        search = Search(fields=fields)
+        metrics = twins_of(ground, cells)
+        search = Search(metrics=metrics)
         findings: list[Finding] = []
         for shift in search.run():
             if _of_few(ground, shift):
                 notes.append(_told_of_few(shift))
             else:
                 findings.append(_finding(shift, search))
-        notes += [note for one in fields if (note := _not_estimable(one))]
+        notes += [note for one in metrics if (note := _not_estimable(one.cut))]
         return Outcome(
             detector=NAME,
             findings=tuple(sorted(together(findings), key=lambda one: one.onset.at, reverse=True)),
@@ -67,8 +73,8 @@ class TelemetryDrift:
         )
 
 
-def fields_of(ground: Ground, cells: Cells, metrics: Sequence[str] = METRICS) -> list[Field]:
-    """Return some metrics in every segment.
+def twins_of(ground: Ground, cells: Cells, metrics: Sequence[str] = METRICS) -> list[Twins]:
+    """Return some metrics in every segment, with the extremes of users cut and as they are.
 
     Args:
         ground: The workspace; it says the least number of users.
@@ -76,7 +82,10 @@ def fields_of(ground: Ground, cells: Cells, metrics: Sequence[str] = METRICS) ->
         metrics: Names of metrics.
     """
     least = max(LEAST_UNITS, ground.settings.k_anonymity)
-    return [Field.of(cells, metric_of(name), least_units=least) for name in metrics]
+    fields = [
+        [Field.of(cells, metric_of(name), least_units=least, cut=cut) for cut in (True, False)] for name in metrics
+    ]
+    return [Twins(cut=cut, plain=plain) for cut, plain in fields]
 
 
 def course(ground: Ground, metric: str, segment: Segment, *, cells: Cells | None = None) -> "pd.DataFrame":
@@ -100,12 +109,12 @@ def course(ground: Ground, metric: str, segment: Segment, *, cells: Cells | None
     from scipy import stats
 
     read = cells or reading.read(ground)
-    one = fields_of(ground, read, (metric,))[0]
+    one = twins_of(ground, read, (metric,))[0].plain
     if segment not in one.segments:
         read.sums(one.metric, segment)
         segment = next(known for known in one.segments if segment.items() <= known.items())
     at = one.place_of(segment)
-    days, size = one.days[at], len(read.days)
+    days, size = one.days(at), len(read.days)
     enough = days.acting(np.eye(size)) >= ground.settings.k_anonymity
     with np.errstate(divide="ignore", invalid="ignore"):
         value = days.above / days.below
@@ -179,14 +188,15 @@ def segment_tree(ground: Ground, metric: str, week: dt.date, *, cells: Cells | N
             f"must lie from {read.days[0] + BEFORE_DAYS * _DAY} to {read.days[-1] - (NOW_DAYS - 1) * _DAY}",
             "ask for a week that has four weeks before it",
         )
-    one = fields_of(ground, read, (metric,))[0]
-    size = len(read.days)
+    twins = twins_of(ground, read, (metric,))[0]
+    one, size = twins.plain, len(read.days)
     now, before = between(size, first, first + NOW_DAYS), between(size, first - BEFORE_DAYS, first)
     found = [one.compare(at, now, before) for at in range(len(one.segments))]
-    adjusted = adjust([float(each.p[0]) for each in found], "bh")
+    tested = [float(twins.cut.compare(at, now, before).p[0]) for at in range(len(one.segments))]
+    adjusted = adjust(tested, "bh")
     nodes = []
     for segment, each, p in zip(one.segments, found, adjusted, strict=True):
-        known = bool(np.isfinite(p))
+        known = bool(np.isfinite(p) and np.isfinite(each.p[0]))
         change, low, high = (float(end[0]) for end in each.interval())
         nodes.append(
             Node(
@@ -237,14 +247,13 @@ def _parent(segment: Segment) -> Segment | None:
 def _of_few(ground: Ground, shift: Shift) -> bool:
     if shift.episode is None:
         return False
-    first = shift.field.cells.days[shift.episode.begin.day]
+    first = shift.twins.plain.cells.days[shift.episode.begin.day]
     stop = first + _DAY * shift.episode.days
-    ratio = float(shift.comparison.before[0])
-    return breadth(ground, shift.field.metric, shift.segment, first, stop, ratio).few
+    return breadth(ground, shift.twins.plain.metric, shift.segment, first, stop).few
 
 
 def _finding(shift: Shift, search: Search) -> Finding:
-    one, cells = shift.field, shift.field.cells
+    one, cells = shift.twins.plain, shift.twins.plain.cells
     change, low, high = (float(end[0]) for end in shift.comparison.interval())
     onset, ended, kind = _when(shift)
     segment = _versioned(shift) if shift.episode is not None and not shift.segment else dict(shift.segment)
@@ -286,12 +295,12 @@ def _when(shift: Shift) -> tuple[Onset, dt.datetime | None, str]:
 
 
 def _midnight(shift: Shift, day: int) -> dt.datetime:
-    return dt.datetime.combine(shift.field.cells.days[0], dt.time(), dt.UTC) + day * _DAY
+    return dt.datetime.combine(shift.twins.plain.cells.days[0], dt.time(), dt.UTC) + day * _DAY
 
 
 def _versioned(shift: Shift) -> dict[str, str]:
     """Return the index version whose days are those of a change of everyone; nobody's otherwise."""
-    episode, serving = shift.episode, shift.field.cells.serving()
+    episode, serving = shift.episode, shift.twins.plain.cells.serving()
     if episode is None or episode.begin.day == 0:
         return {}
     middle = serving[episode.begin.day + episode.days // 2]
@@ -318,7 +327,7 @@ def _sentence(
 
 def _told_of_few(shift: Shift) -> str:
     onset, ended, kind = _when(shift)
-    told = _sentence(shift.field.metric.title, shift.change, shift.segment, onset, ended, kind)
+    told = _sentence(shift.twins.plain.metric.title, shift.change, shift.segment, onset, ended, kind)
     return f"{told} Most of it is the work of a few accounts: see the outliers."
 
 
@@ -346,8 +355,8 @@ def _not_estimable(one: Field) -> str:
     week = np.zeros((len(one.cells.days), 1))
     week[-NOW_DAYS:] = 1
     few = []
-    for segment, days in zip(one.segments, one.days, strict=True):
-        acting = float(days.acting(week)[0])
+    for place, segment in enumerate(one.segments):
+        acting = float(one.days(place).acting(week)[0])
         if acting < one.least_units:
             few.append((", ".join(segment.values()) or "everyone", acting))
     if not few:

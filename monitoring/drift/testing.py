@@ -94,9 +94,7 @@ class Days:
             )
         both = np.hstack([above, below])
         there = (both != 0).any(axis=1)
-        return cls(
-            above=above.sum(axis=0), below=below.sum(axis=0), products=both.T @ both, units=float(there.sum())
-        )
+        return cls(above=above.sum(axis=0), below=below.sum(axis=0), products=both.T @ both, units=float(there.sum()))
 
     def compare(
         self, now: ArrayLike, before: ArrayLike, *, season: ArrayLike = 1.0, least_units: float = LEAST_UNITS
@@ -165,9 +163,7 @@ class Days:
             turn = abs(when[-1] / line[-1] - when[0] / line[0])
             acting = self.acting(np.ones((len(weight), 1)))
             enough = (acting >= least_units) & (line[0] > 0) & (line[-1] > 0)
-            return _judged(
-                line[-1:], line[:1], np.sqrt(own) * turn, steep / np.sqrt(error), acting - 1, enough
-            )
+            return _judged(line[-1:], line[:1], np.sqrt(own) * turn, steep / np.sqrt(error), acting - 1, enough)
 
     def acting(self, window: Floats) -> Floats:
         """Return how many units act in windows, counted by their weight, shape (n_windows,)."""
@@ -203,7 +199,9 @@ def paired(x_now: ArrayLike, y_now: ArrayLike, x_before: ArrayLike, y_before: Ar
         >>> bool(one.p[0] > 0.05)
         True
     """
-    x, y = (np.column_stack([np.ravel(before), np.ravel(now)]) for before, now in ((x_before, x_now), (y_before, y_now)))
+    x, y = (
+        np.column_stack([np.ravel(before), np.ravel(now)]) for before, now in ((x_before, x_now), (y_before, y_now))
+    )
     return Days.of(x, y).compare([0, 1], [1, 0])
 
 
@@ -233,8 +231,8 @@ def welch(x_now: ArrayLike, y_now: ArrayLike, x_before: ArrayLike, y_before: Arr
         df = both**2 / (later[0] ** 2 / later[1] + earlier[0] ** 2 / earlier[1])
         acting = min(x.sum() ** 2 / (x**2).sum() if x.any() else 0.0 for x in (x1, x0))
         t = (now - before) / np.sqrt(both)
-    held = (np.array([value]) for value in (now, before, np.sqrt(own), t, df))
-    return _judged(*held, np.array([acting >= LEAST_UNITS]))
+    ratio1, ratio0, se, statistic, degrees = (np.array([value]) for value in (now, before, np.sqrt(own), t, df))
+    return _judged(ratio1, ratio0, se, statistic, degrees, np.array([acting >= LEAST_UNITS]))
 
 
 def _variance(shares: Floats) -> tuple[float, float]:
@@ -243,9 +241,7 @@ def _variance(shares: Floats) -> tuple[float, float]:
     return float(np.var(shares, ddof=1) * units), units - 1.0
 
 
-def _judged(
-    now: Floats, before: Floats, se: Floats, t: Floats, df: Floats, enough: NDArray[np.bool_]
-) -> Comparison:
+def _judged(now: Floats, before: Floats, se: Floats, t: Floats, df: Floats, enough: NDArray[np.bool_]) -> Comparison:
     from scipy import stats
 
     with np.errstate(divide="ignore", invalid="ignore"):
