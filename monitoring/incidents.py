@@ -179,16 +179,11 @@ def _finding(root: Sequence[Episode], group: Sequence[Episode], regions: int, no
 
 
 def _together(moments: Sequence[Onset]) -> Onset:
-    """Return one moment from several of the same: where their intervals meet, else the middle one with all of them."""
-    low, high = max(one.low for one in moments), min(one.high for one in moments)
-    if low <= high:
-        return Onset(at=low + (high - low) / 2, low=low, high=high) if len(moments) > 1 else moments[0]
-    ordered = sorted(moments, key=lambda one: one.at)
-    return Onset(
-        at=ordered[len(ordered) // 2].at,
-        low=min(one.low for one in moments),
-        high=max(one.high for one in moments),
-    )
+    """Return one moment from those of several regions: what the middle one of them says, so that none decides alone."""
+    middle = len(moments) // 2
+    at = sorted(one.at for one in moments)[middle]
+    low, high = sorted(one.low for one in moments)[middle], sorted(one.high for one in moments)[middle]
+    return Onset(at=at, low=min(low, at), high=max(high, at))
 
 
 def _killed(leak: Episode, group: Sequence[Episode]) -> Onset | None:

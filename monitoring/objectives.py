@@ -162,8 +162,11 @@ def evaluate(
     late = f"the newest sample is of {as_of:%Y-%m-%d %H:%M}" if moment - as_of > STALE else ""
     found: list[ObjectiveStatus] = []
     for rule in rules.objective:
-        statuses = _budgets(ground.system, rule, rules, as_of, late) if rule.kind == "budget" else ()
-        found += statuses or [_threshold(ground.system, rule, as_of, late)]
+        if rule.kind == "threshold":
+            found.append(_threshold(ground.system, rule, as_of, late))
+            continue
+        nothing = f"not estimable: nothing was counted in {words(rule.window)}"
+        found += _budgets(ground.system, rule, rules, as_of, late) or [_unknown(rule, nothing)]
     return tuple(found)
 
 

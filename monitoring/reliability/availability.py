@@ -47,7 +47,7 @@ class ComponentAvailability:
         failures: How often it failed; None when it is assumed.
         up_h: Hours in which it was up, over all regions.
         down_h: Hours in which it was down.
-        mtbf_h: Mean hours between failures; without a failure only the least it can be.
+        mtbf_h: Mean hours between failures; None without a failure: the note then says the least it can be.
         mttr_h: Mean hours of a repair; None without a failure.
         repair_h: Mean hours of a repair that are taken where none was seen.
         measured: Whether it comes from the system metrics.
@@ -211,19 +211,17 @@ def estimated(one: Component, record: Record, *, repair_h: float = REPAIR_H) -> 
     # Of the rate, as of the odds: Garwood's interval with half a failure more.
     ends = [float(gammaincinv(record.failures + JEFFREYS, (1 + side * CONFIDENCE) / 2)) for side in (-1, 1)]
     between = [record.up_h / end if end > 0 else math.inf for end in reversed(ends)]
-    note = f"never failed in {record.up_h:,.0f} h" if not record.failures else ""
+    note, mtbf = f"never failed in {record.up_h:,.0f} h: at least {between[0]:,.0f} h between failures", None
+    if record.failures:
+        note, mtbf = "", Interval(value=record.up_h / record.failures, low=between[0], high=between[1])
     return ComponentAvailability(
         name=one.name,
         title=one.title,
-        value=Interval(value=share, low=1 / (1 + high), high=1.0 if not record.failures else 1 / (1 + low)),
+        value=Interval(value=share, low=1 / (1 + high), high=1 / (1 + low) if record.failures else 1.0),
         failures=record.failures,
         up_h=record.up_h,
         down_h=record.down_h,
-        mtbf_h=Interval(
-            value=record.up_h / record.failures if record.failures else between[0],
-            low=between[0],
-            high=between[1] if record.failures else None,
-        ),
+        mtbf_h=mtbf,
         mttr_h=record.down_h / record.failures if record.failures else None,
         repair_h=record.down_h / record.failures if record.failures else repair_h,
         note=note,
