@@ -234,8 +234,12 @@ class Remediations:
             )
             earlier = [_remediation_of(row) for row in session.scalars(query)]
         current, now = index.current_version(self._paths), self._clock.now()
-        # What a person has once undone is only proposed from then on.
-        perform = perform and not any(one.state == "reversed" and one.before == current for one in earlier)
+        # What a person has once undone is only proposed from then on; and where going back once did not help, whether
+        # to go back further is for a person to say.
+        perform = perform and not any(
+            (one.state == "reversed" and one.before == current) or (one.state == "performed" and one.after == current)
+            for one in earlier
+        )
         for one in earlier:
             # Killed after the switch, or somebody has done by hand what was proposed.
             if one.state == "proposed" and one.after == current:

@@ -243,6 +243,8 @@ def _post(timeout_s: float, url: str, body: bytes, headers: Mapping[str, str]) -
         raise kind(f"it answered {code}", hint="see its own log") from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, TimeoutError):
+            raise _late(timeout_s) from None
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         raise UnreachableError(f"it can't be reached: {said}", hint="check that it runs") from None
 
@@ -305,9 +307,13 @@ def _within(seconds: float, act: Callable[[], None]) -> None:
     try:
         error = ended.get(timeout=seconds)
     except queue.Empty:
-        raise UnreachableError(f"it did not answer within {seconds:g} s", hint="check that it is not stuck") from None
+        raise _late(seconds) from None
     if error is not None:
         raise error
+
+
+def _late(seconds: float) -> UnreachableError:
+    return UnreachableError(f"it did not answer within {seconds:g} s", hint="check that it is not stuck")
 
 
 def _reason(route: AnyRoute, error: Exception) -> str:
