@@ -4,6 +4,7 @@ The clicks of a film are held against its usual click-through rate and the day's
 a campaign or an experiment, is not the film's.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +30,9 @@ LEVEL: Final = 1e-4
 PRIOR_IMPRESSIONS: Final = 200.0
 """A rare film's usual rate is drawn towards that of all films as if it had been shown so many times more."""
 SET_LENGTHS: Final = (3, 5, 7, 14)
-UNUSUAL: Final = 7.0
+UNUSUAL: Final = 4.0
+"""Robust standard deviations from which a span of days is looked into; what is found there is tested on its own."""
+MOST_SPANS: Final = 6
 LOST_PARTS: Final = np.array([0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5])
 LOST_FACTORS: Final = np.array([0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75])
 GAINED_FACTORS: Final = 1 / LOST_FACTORS
@@ -172,27 +175,39 @@ def lost_clicks(table: FilmDays) -> Lost | None:
 
     Source: Pearson's dispersion statistic; the two-point mixture by maximum likelihood over a grid.
     """
-    span = _unusual_span(table)
-    if span is None:
-        return None
+    for span, spread in _unusual_spans(table):
+        ratio, rates, chance = _loss(table, span)[:3]
+        if ratio < LEAST_LOSS_RATIO * spread:
+            continue
+        episode = _course(table, rates, chance > 0.5)  # noqa: PLR2004 - more likely than not
+        if episode is None or episode.first >= span[1] or (episode.stop or len(table.days)) <= span[0]:
+            continue
+        # All the days of the loss tell the films better than those by which it was found.
+        ratio, _, chance, share, factor = _loss(table, (episode.first, episode.stop or len(table.days)))
+        if ratio >= LEAST_LOSS_RATIO * spread:
+            return Lost(chance=chance, share=share, factor=factor, ratio=ratio, episode=episode)
+    return None
+
+
+def _loss(table: FilmDays, span: tuple[int, int]) -> tuple[float, Floats, Floats, float, float]:
+    """Return the mixture of some days: likelihood ratio, usual rates, each film's chance, share and factor."""
     rates = usual_rates(table.without(_only(table, span)))
     clicks = table.clicks[:, slice(*span)].sum(axis=1)
     mean = (rates[:, None] * table.impressions[:, slice(*span)]).sum(axis=1)
     lost, share, factor, chance = _mixture(clicks, mean, LOST_FACTORS)
     gained = _mixture(clicks, mean, GAINED_FACTORS)[0]
     # Robots click everything their taste is shown: those films gain, and the others seem to lose.
-    if lost < LEAST_LOSS_RATIO or gained >= lost:
-        return None
-    episode = _course(table, rates, chance > 0.5)  # noqa: PLR2004 - more likely than not
-    return None if episode is None else Lost(chance=chance, share=share, factor=factor, ratio=lost, episode=episode)
+    return (lost if lost > gained else 0.0), rates, chance, share, factor
 
 
-def _unusual_span(table: FilmDays) -> tuple[int, int] | None:
-    """Return the span of days on which clicks are spread over films as on no other."""
-    rates = usual_rates(table)
-    expected = expected_clicks(table, rates)
-    best: tuple[float, tuple[int, int] | None] = (UNUSUAL, None)
+def _unusual_spans(table: FilmDays) -> Iterator[tuple[tuple[int, int], float]]:
+    """Yield the spans of days on which clicks are spread over films as on few others, the most unusual first.
+
+    With each comes how far clicks are usually spread, 1 being Poisson's: what is measured by it is multiplied.
+    """
+    expected = expected_clicks(table, usual_rates(table))
     above, below = _cumulated(table.clicks), _cumulated(expected)
+    found: list[tuple[float, tuple[int, int], float]] = []
     for length in SET_LENGTHS:
         if length * 4 > len(table.days):
             continue
@@ -200,38 +215,40 @@ def _unusual_span(table: FilmDays) -> tuple[int, int] | None:
         seen = above[:, length:] - above[:, :-length]
         enough = mean >= 1
         parts = np.where(enough, (seen - mean) ** 2 / np.where(enough, mean, 1.0), 0.0)
-        films = np.maximum(enough.sum(axis=0), 1)
         # One film's share is cut: the click farm is another finding.
-        spread = np.minimum(parts, 25.0).sum(axis=0) / films
+        spread = np.minimum(parts, 25.0).sum(axis=0) / np.maximum(enough.sum(axis=0), 1)
+        usual = max(1.0, float(np.median(spread)))
         excess = robust_excess(spread)
-        place = int(np.argmax(excess))
-        if excess[place] > best[0]:
-            best = (float(excess[place]), (place, place + length))
-    return best[1]
+        found += [
+            (float(excess[place]), (int(place), int(place) + length), usual)
+            for place in np.flatnonzero(excess > UNUSUAL)
+        ]
+    told: list[tuple[int, int]] = []
+    for _, span, usual in sorted(found, reverse=True):
+        if len(told) < MOST_SPANS and all(span[0] >= stop or span[1] <= first for first, stop in told):
+            told.append(span)
+            yield span, usual
 
 
 def _mixture(clicks: Floats, mean: Floats, factors: Floats) -> tuple[float, float, float, Floats]:
     """Return log likelihood ratio, share, factor and each film's chance of the best two-point mixture of Poissons."""
-    from scipy import stats
-
     known = mean > 0
     k, m = clicks[known], mean[known]
-    plain = stats.poisson.logpmf(k, m * k.sum() / m.sum()).sum()
-    best = (-np.inf, 0.0, 1.0, 1.0)
+    overall = k.sum() / m.sum()
+    top, best = -np.inf, (0.0, 1.0, overall)
     for part in LOST_PARTS:
         for factor in factors:
-            level = k.sum() / (m.sum() * (1 - part + part * factor))
-            both = np.logaddexp(
-                np.log(1 - part) + stats.poisson.logpmf(k, level * m),
-                np.log(part) + stats.poisson.logpmf(k, level * factor * m),
-            ).sum()
-            if both > best[0]:
-                best = (float(both), float(part), float(factor), float(level))
-    likelihood, part, factor, level = best
-    ratio = np.log(part / (1 - part)) + stats.poisson.logpmf(k, level * factor * m) - stats.poisson.logpmf(k, level * m)
+            # The level at which both parts together have as many clicks as there were.
+            level = overall / (1 - part + part * factor)
+            both = np.logaddexp(np.log(1 - part), np.log(part) + k * np.log(factor) - level * m * (factor - 1))
+            ratio = float((both + k * np.log(level / overall) - m * (level - overall)).sum())
+            if ratio > top:
+                top, best = ratio, (float(part), float(factor), float(level))
+    part, factor, level = best
+    odds = np.log(part / (1 - part)) + k * np.log(factor) - level * m * (factor - 1)
     chance = np.zeros(len(clicks))
-    chance[known] = 1 / (1 + np.exp(-np.clip(ratio, -500, 500)))
-    return likelihood - float(plain), part, factor, chance
+    chance[known] = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
+    return top, part, factor, chance
 
 
 def _course(table: FilmDays, rates: Floats, chosen: Flags) -> Episode | None:

@@ -1,7 +1,8 @@
 """Which group of films is shown more, or less, than before: a studio that stuffs keywords, for example.
 
-The share of a group in the impressions of each day is held against the level before. A share moves with chance and with
-the tastes of whoever is there; the spread from day to day says by how much, and a change counts when it is beyond that,
+The share of a group in what is shown each day is held against the level before: of all pairs of a user and a film that
+met on that day, so that a robot that is shown a film fifty times counts once. A share moves with chance and with the
+tastes of whoever is there; the spread from day to day says by how much, and a change counts when it is beyond that,
 beyond a least effect, and carried by the films of the group and not by one of them.
 """
 
@@ -90,7 +91,7 @@ def risen_films(table: FilmDays) -> list[Shift]:
     doubled is the candidate, and the share of those films is then followed as that of a group.
     """
     found: list[Shift] = []
-    told = np.zeros(table.impressions.shape, dtype=bool)
+    told = np.zeros(table.users.shape, dtype=bool)
     nothing_gone = np.zeros(len(table.films), dtype=bool)
     for _ in range(MOST_GROUPS):
         rows = _doubled(table, told)
@@ -106,7 +107,7 @@ def risen_films(table: FilmDays) -> list[Shift]:
 def _doubled(table: FilmDays, told: Flags) -> NDArray[np.int64]:
     """Return the films that doubled on the day on which most did, without those already told of that day."""
     days, best = len(table.days), np.empty(0, dtype=np.int64)
-    sums, whole = _cumulated(table.impressions), _cumulated(table.total[None, :])[0]
+    sums, whole = _cumulated(table.users), _cumulated(_total(table)[None, :])[0]
     for day in range(SIDE_DAYS, days - LEAST_FILMS):
         stop = min(days, day + SIDE_DAYS)
         before, after = sums[:, day] - sums[:, day - SIDE_DAYS], sums[:, stop] - sums[:, day]
@@ -117,6 +118,11 @@ def _doubled(table: FilmDays, told: Flags) -> NDArray[np.int64]:
         if risen.sum() > len(best):
             best = np.flatnonzero(risen)
     return best
+
+
+def _total(table: FilmDays) -> Floats:
+    out: Floats = table.users.sum(axis=0)
+    return out
 
 
 def _share(part: Floats, whole: Floats) -> tuple[Floats, Floats]:
@@ -132,11 +138,11 @@ def _moved(share: Floats) -> bool:
 
 
 def _strongest(table: FilmDays, groups: dict[tuple[str, str], NDArray[np.int64]], gone: Flags) -> Shift | None:
-    total = table.impressions[~gone].sum(axis=0)
+    total = table.users[~gone].sum(axis=0)
     shifts, p_values = [], []
     for key, films in groups.items():
         rows = films[~gone[films]]
-        if len(rows) < 2 or table.impressions[rows].sum() < LEAST_A_DAY * len(table.days):  # noqa: PLR2004 - a group
+        if len(rows) < 2 or table.users[rows].sum() < LEAST_A_DAY * len(table.days):  # noqa: PLR2004 - a group
             continue
         shift = _followed(table, key, rows, gone, total)
         shifts.append(shift)
@@ -158,8 +164,8 @@ def _followed(
     """Return the largest change of one group, if there is one worth an alarm."""
     from scipy import stats
 
-    whole = table.impressions[~gone].sum(axis=0) if total is None else total
-    share, weights = _share(table.impressions[rows].sum(axis=0), whole)
+    whole = table.users[~gone].sum(axis=0) if total is None else total
+    share, weights = _share(table.users[rows].sum(axis=0), whole)
     if not _moved(share):
         return None
     found = [
@@ -179,8 +185,8 @@ def _carried(table: FilmDays, rows: NDArray[np.int64], episode: Episode, total: 
     """Tell whether the change is that of the group: it is still there without the film that changed most."""
     stop = episode.stop or len(table.days)
     begun = max(0, episode.first - 4 * SIDE_DAYS)
-    before = table.impressions[rows, begun : episode.first].sum(axis=1) / total[begun : episode.first].sum()
-    within = table.impressions[rows, episode.first : stop].sum(axis=1) / total[episode.first : stop].sum()
+    before = table.users[rows, begun : episode.first].sum(axis=1) / total[begun : episode.first].sum()
+    within = table.users[rows, episode.first : stop].sum(axis=1) / total[episode.first : stop].sum()
     change = within - before
     rest = np.ones(len(rows), dtype=bool)
     rest[np.argmax(np.abs(change))] = False

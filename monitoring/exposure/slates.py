@@ -92,9 +92,7 @@ class SlateDrift:
         slates = sampled_slates(ground, attributes[LEAD], max(first, last - dt.timedelta(days=DAYS - 1)), last)
         days = slates[Rollup.DATE].nunique()
         if days < LEAST_DAYS or len(slates) < LEAST_SLATES:
-            return _silent(
-                f"{days} of {LEAST_DAYS} days and {len(slates):,} of {LEAST_SLATES} slates are there"
-            )
+            return _silent(f"{days} of {LEAST_DAYS} days and {len(slates):,} of {LEAST_SLATES} slates are there")
         findings = _found(slates, ground.settings.k_anonymity)
         return Outcome(
             detector=self.name,

@@ -1,0 +1,96 @@
+"""Histories with and without plants, as workspaces, and what is true of their films."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.synthetic.history import HistorySpec, write_history
+from data.synthetic.history.repertoire import LEAD_GROUP, PROVIDERS, STUDIOS
+from monitoring.ground import Ground, opened
+from telemetry.parts import EVENTS, PartLog
+from telemetry.rollups import statements
+from telemetry.rollups.keeping import _wanted
+from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.protocol import Step
+from telemetry.warehouse.tables import FILM_DAY, USER_DAY
+from tests.experiments.plans import new_store
+from tests.experiments.test_planted import lay
+from workspace.clock import FrozenClock
+from workspace.paths import Paths
+from workspace.settings import Settings
+
+END = dt.date(2026, 3, 2)
+NOW = dt.datetime(2026, 3, 2, 6, tzinfo=dt.UTC)
+FILMS = 200
+DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A workspace and the truths of its history."""
+
+    ground: Ground
+    truth: dict[str, Any]
+
+    @cached_property
+    def planted(self) -> dict[str, dict[str, Any]]:
+        return {one["kind"]: one for one in self.truth["planted"]}
+
+
+def attributes() -> pd.DataFrame:
+    """What is true of films that no world gives: studio, provider and lead by row, as the generator lays them."""
+    rows = range(FILMS)
+    return pd.DataFrame(
+        {
+            "studio": [f"Studio {1 + row * 11 % STUDIOS}" for row in rows],
+            "provider": [PROVIDERS[row % 2] for row in rows],
+            "lead": [f"lead {1 + row // LEAD_GROUP}" for row in rows],
+        },
+        index=pd.Index([f"f{row + 1:07d}" for row in rows]),
+    )
+
+
+@contextmanager
+def exposed(folder: Path, *, planted: bool, users: int, seed: int, weeks: int = 26) -> Iterator[Exposed]:
+    """Open the workspace of a new history."""
+    spec = HistorySpec(users=users, weeks=weeks, seed=seed, end=END, films=FILMS, recent_step_min=60, planted=planted)
+    write_history(spec, folder / "history", physical=True, workers=1, cells_a_file=64)
+    home, clock = Paths(folder / "home").ensure(), FrozenClock(NOW)
+    with new_store(home) as store:
+        parts = PartLog(store, home, clock)
+        lay(parts, folder / "history")
+        warehouse = EmbeddedWarehouse(parts, 512)
+        roll_up_films(parts, warehouse)
+        warehouse.close()
+    with opened(Settings(home=home.home), clock) as ground:
+        yield Exposed(ground, json.loads((folder / "history" / "truth.json").read_text("utf-8")))
+
+
+def roll_up_films(parts: PartLog, warehouse: EmbeddedWarehouse) -> None:
+    """Sum up by film and by user alone: what is shown is watched in no other rollup."""
+    digests, days = _wanted(parts), parts.dates(EVENTS)
+    for table, sql in ((USER_DAY, statements.user_day()), (FILM_DAY, statements.film_day())):
+        runs = [days[at : at + 28] for at in range(0, len(days), 28)]
+        warehouse.apply(
+            [
+                Step(
+                    table=table,
+                    dates=tuple(run),
+                    sql=sql,
+                    window=(run[0], run[-1]),
+                    digests=tuple(digests[day] for day in run),
+                    parameters={
+                        "start": dt.datetime.combine(run[0], dt.time()),
+                        "end": dt.datetime.combine(run[-1] + DAY, dt.time()),
+                    },
+                )
+                for run in runs
+            ]
+        )
