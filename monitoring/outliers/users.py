@@ -24,7 +24,7 @@ from monitoring.ground import Ground
 from monitoring.outliers.episodes import crowd_of, end_of, episodes, onset_of, share_of
 from monitoring.outliers.farms import farm_days, farm_findings
 from monitoring.outliers.scorers import LEAST_ROWS, Floats, Mahalanobis, Scorer
-from telemetry.warehouse.tables import CUT, FILM_DAY, USER_DAY
+from telemetry.warehouse.tables import FILM_DAY, USER_DAY
 from workspace.columns import Conduct, Event, Rollup
 from workspace.errors import NotEstimableError, StateError
 
@@ -209,7 +209,7 @@ def _signed(ground: Ground, start: dt.date, end: dt.date, volume: float) -> "pd.
 def _everyone(ground: Ground, start: dt.date, end: dt.date) -> tuple[float, float]:
     sql = (
         f"SELECT CAST(SUM({Rollup.IMPRESSIONS}) AS DOUBLE) AS {Rollup.IMPRESSIONS}, "
-        f"CAST(SUM({Rollup.CLICKS}) AS DOUBLE) AS {Rollup.CLICKS} FROM BUCKET_DAY WHERE {_WITHIN} AND {CUT} = 0"
+        f"CAST(SUM({Rollup.CLICKS}) AS DOUBLE) AS {Rollup.CLICKS} FROM USER_DAY WHERE {_WITHIN}"
     )
     found = ground.warehouse.query(sql, window=(start, end), parameters={"start": start, "end": end})
     return float(found[Rollup.IMPRESSIONS].fillna(0.0)[0]), float(found[Rollup.CLICKS].fillna(0.0)[0])
