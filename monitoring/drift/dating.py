@@ -142,6 +142,24 @@ def line(values: ArrayLike, weights: ArrayLike, *, sigma: float | None = None, p
     return Line(first=float(level[0]), last=float(level[-1]), level=level, cost=left + penalty)
 
 
+def step_at(values: ArrayLike, weights: ArrayLike, bounds: tuple[int, int, int], *, sigma: float | None = None) -> Step:
+    """Return the change on a given day, with the interval that day has by the series alone.
+
+    Args:
+        values: As `levels`.
+        weights: As `levels`.
+        bounds: First day of the stretch before, the day of the change, and the first day after the stretch from it on.
+        sigma: As `levels`.
+    """
+    series, weight = np.asarray(values, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    there = np.isfinite(series) & (weight > 0)
+    scale = noise(series, weight) if sigma is None else sigma
+    scaled = weight / scale**2 if scale > 0 else weight
+    cost = _Costs(np.where(there, series, 0.0), np.where(there, scaled, 0.0))
+    first, day, stop = bounds
+    return _step(cost, bounds, (cost.mean(first, day), cost.mean(day, stop)), 1)
+
+
 class _Costs:
     """Sums of squares about the mean of any stretch, in variances."""
 

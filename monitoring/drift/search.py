@@ -17,9 +17,10 @@ from experiments.multiplicity import adjust
 from monitoring.drift import dating
 from monitoring.drift.cells import Segment
 from monitoring.drift.dating import Step
-from monitoring.drift.episodes import Episode, episodes
+from monitoring.drift.episodes import LONGEST_INCIDENT_DAYS, Episode, episodes
 from monitoring.drift.expectation import BEFORE_DAYS, NOW_DAYS, Field, Floats, between
 from monitoring.drift.placement import place
+from monitoring.drift.questions import LONGEST_WINDOW, Questions, Release, around
 from monitoring.drift.testing import Comparison
 
 LEVEL: Final = 0.01
@@ -28,7 +29,6 @@ LEAST_EFFECT: Final = 0.05
 """A smaller relative change is not worth an alarm."""
 LEAST_TREND: Final = 0.10
 """A line that rises or falls by less over all days is not worth an alarm."""
-LONGEST_WINDOW: Final = 28
 MOST_ROUNDS: Final = 60
 FAINT_PENALTY: Final = 8.0
 """Penalty when the test has already said that there is a change, and only its day is asked for."""
@@ -79,13 +79,17 @@ class Search:
 
     Args:
         metrics: What is searched.
-        tables: p-value of each segment and window of each metric, shape (n_segments, n_windows); NaN once settled.
-        settled: Windows that need no second look, by metric; same shapes.
-        tests: How many tests were estimable at first.
+        questions: What is asked of each.
+        p: p-value of each question of each metric, shape (n_questions,).
+        sign: Direction of each.
+        settled: Questions that need no second look.
+        tests: How many questions were estimable at first.
     """
 
     metrics: Sequence[Twins]
-    tables: list[Floats] = field(default_factory=list)
+    questions: Questions
+    p: list[Floats] = field(default_factory=list)
+    sign: list[Floats] = field(default_factory=list)
     settled: list[NDArray[np.bool_]] = field(default_factory=list)
     tests: int = 0
 
@@ -96,70 +100,48 @@ class Search:
         return [shift for shift in map(_measured, found) if abs(shift.change) >= LEAST_EFFECT]
 
     def _steps(self) -> Iterator[Shift]:
-        self.tables = [_tested(one.cut) for one in self.metrics]
-        self.settled = [np.zeros(table.shape, dtype=bool) for table in self.tables]
-        self.tests = sum(int(np.isfinite(table).sum()) for table in self.tables)
+        answers = [self.questions.asked(one.cut) for one in self.metrics]
+        self.p, self.sign = [p for p, _ in answers], [sign for _, sign in answers]
+        self.settled = [np.zeros(len(self.questions), dtype=bool) for _ in self.metrics]
+        self.tests = sum(int(np.isfinite(p).sum()) for p in self.p)
         for _ in range(MOST_ROUNDS):
             chosen = self._strongest()
             if chosen is None:
                 return
             yield from self._explained(*chosen)
 
-    def _strongest(self) -> tuple[int, int, int, float] | None:
-        """Return metric, segment and window of the smallest p-value that is rejected, with its adjusted value."""
-        open_ = [np.where(done, np.nan, table) for table, done in zip(self.tables, self.settled, strict=True)]
-        flat = np.concatenate([np.minimum(table / self._weights(table), 1).ravel() for table in self.tables])
-        adjusted = adjust(flat, "bh")
-        waiting = np.concatenate([table.ravel() for table in open_])
-        rejected = np.isfinite(waiting) & (adjusted <= LEVEL)
+    def _strongest(self) -> tuple[int, int, float] | None:
+        """Return metric and question of the smallest p-value that is rejected, with its adjusted value."""
+        weighted = np.minimum(np.concatenate([p / self.questions.weight for p in self.p]), 1.0)
+        adjusted = adjust(weighted, "bh")
+        rejected = np.isfinite(adjusted) & (adjusted <= LEVEL) & ~np.concatenate(self.settled)
         if not rejected.any():
             return None
-        at = int(np.argmin(np.where(rejected, waiting, np.inf)))
-        value = float(adjusted[at])
-        for number, table in enumerate(self.tables):
-            if at < table.size:
-                segment, window = divmod(at, table.shape[1])
-                return number, segment, window, value
-            at -= table.size
-        return None
+        at = int(np.argmin(np.where(rejected, weighted, np.inf)))
+        number, question = divmod(at, len(self.questions))
+        return number, question, float(adjusted[at])
 
-    def _weights(self, table: Floats) -> Floats:
-        """Return the weight of each test, mean one: everyone, markets, regions and devices have equal parts.
-
-        Source: Genovese, Roeder, Wasserman 2006, "False discovery control with p-value weighting", Biometrika 93:509.
-        """
-        kinds = [tuple(sorted(segment)) for segment in self.metrics[0].cut.segments]
-        tests = {kind: sum(other == kind for other in kinds) for kind in kinds}
-        parts = np.array([len(kinds) / (len(tests) * tests[kind]) for kind in kinds])
-        return np.broadcast_to(parts[:, None], table.shape)
-
-    def _explained(self, number: int, segment: int, window: int, p_adjusted: float) -> list[Shift]:
-        twins = self.metrics[number]
-        one = twins.cut
-        seed = _episode(one, segment, window)
+    def _explained(self, number: int, question: int, p_adjusted: float) -> list[Shift]:
+        twins, asked = self.metrics[number], self.questions
+        one, at = twins.cut, int(asked.place[question])
+        seed = _episode(one, at, asked, question, self.sign[number][question])
         if seed is None:
-            self._settle(number, [one.segments[segment]], window + BEFORE_DAYS, window + BEFORE_DAYS + NOW_DAYS)
+            self._settle(number, [one.segments[at]], int(asked.first[question]), int(asked.stop[question]))
             return []
-        now, before = _masks(len(one.cells.days), seed)
-        places = place(one, lambda at: one.compare(at, now, before), one.segments[segment])
+        now, before = around(len(one.cells.days), seed.begin.day, seed.stop)
+        places = place(one, lambda part: one.compare(part, now, before), one.segments[at])
         shifts = [_shift(twins, where, seed, p_adjusted) for where in places]
         stop = len(one.cells.days) if seed.end is None else seed.stop
         self._settle(number, places, seed.begin.low, min(stop, seed.begin.high + LONGEST_WINDOW))
-        self.tables[number] = _tested(one)
+        self.p[number], self.sign[number] = asked.asked(one)
         return shifts
 
     def _settle(self, number: int, places: Sequence[Segment], first: int, stop: int) -> None:
-        """Mark the windows over some days in some segments, and what is within or around them, as looked at."""
-        one, done = self.metrics[number].cut, self.settled[number]
-        start = np.arange(done.shape[1]) + BEFORE_DAYS
-        over = (start < stop) & (start + NOW_DAYS > first)
-        for at, segment in enumerate(one.segments):
-            if any(_related(segment, where) for where in places):
-                done[at] |= over
-
-
-def _tested(one: Field) -> Floats:
-    return np.array([one.rolling(at).p for at in range(len(one.segments))])
+        """Mark the questions about some days in some segments, and what is within or around them, as looked at."""
+        over = (self.questions.first < stop) & (self.questions.stop > first)
+        segments = self.metrics[number].cut.segments
+        related = np.array([any(_related(segment, where) for where in places) for segment in segments])
+        self.settled[number] |= over & related[self.questions.place]
 
 
 def _lines(twins: Twins) -> Iterator[Shift]:
@@ -191,15 +173,16 @@ def _is_line(one: Field, at: int) -> bool:
     return bool(line.level.min() > 0 and line.cost < levels.cost)
 
 
-def _episode(one: Field, at: int, window: int) -> Episode | None:
-    """Return the episode of a series that a rejected window is about."""
+def _episode(one: Field, at: int, asked: Questions, question: int, sign: float) -> Episode | None:
+    """Return the episode of a series that a rejected question is about."""
     values, weights = one.course(at)
-    first, stop = window + BEFORE_DAYS, window + BEFORE_DAYS + NOW_DAYS
-    sign = float(one.rolling(at).log_change[window])
+    first, stop = int(asked.first[question]), int(asked.stop[question])
+    run = asked.release(question)
+    known = [_of_release(run, values, weights)] if run is not None else []
     for penalty in (dating.PENALTY, FAINT_PENALTY):
         found = [
             episode
-            for episode in episodes(dating.levels(values, weights, penalty=penalty), weights)
+            for episode in (*known, *episodes(dating.levels(values, weights, penalty=penalty), weights))
             if episode.change * sign > 0 and episode.begin.day < stop and _last(episode, len(values)) > first
         ]
         # A window long after a change still feels it in the days before it: the nearest beginning is meant.
@@ -209,19 +192,22 @@ def _episode(one: Field, at: int, window: int) -> Episode | None:
     return None
 
 
+def _of_release(run: Release, values: Floats, weights: Floats) -> Episode:
+    """Return the episode that the days of an index version would be."""
+    begin = dating.step_at(values, weights, (max(0, run.first - LONGEST_WINDOW), run.first, run.stop))
+    over = run.stop < len(values) and run.stop - run.first <= LONGEST_INCIDENT_DAYS
+    until = min(run.stop + LONGEST_WINDOW, len(values))
+    end = dating.step_at(values, weights, (run.first, run.stop, until)) if over else None
+    return Episode(begin=begin, end=end, normal=begin.before, level=begin.after, days=run.stop - run.first)
+
+
 def _last(episode: Episode, days: int) -> int:
     return days if episode.end is None else episode.stop
 
 
 def _judged(one: Field, at: int, episode: Episode) -> float:
-    t = float(one.compare(at, *_masks(len(one.cells.days), episode)).t[0])
+    t = float(one.compare(at, *around(len(one.cells.days), episode.begin.day, episode.stop)).t[0])
     return t if np.isfinite(t) else 0.0
-
-
-def _masks(days: int, episode: Episode) -> tuple[Floats, Floats]:
-    first = episode.begin.day
-    now = between(days, first, min(episode.stop, first + LONGEST_WINDOW))
-    return now, between(days, max(0, first - LONGEST_WINDOW), first)
 
 
 def _shift(twins: Twins, segment: Segment, seed: Episode, p_adjusted: float) -> Shift:
@@ -233,9 +219,9 @@ def _shift(twins: Twins, segment: Segment, seed: Episode, p_adjusted: float) -> 
         for episode in episodes(dating.levels(values, weights), weights)
         if episode.change * seed.change > 0 and _overlap(episode.begin, seed.begin)
     ]
-    chosen = max(own, key=lambda episode: abs(_judged(one, at, episode)), default=seed)
+    chosen = max((seed, *own), key=lambda episode: abs(_judged(one, at, episode)))
     for each in (one, twins.plain):
-        found = each.compare(at, *_masks(len(values), chosen))
+        found = each.compare(at, *around(len(values), chosen.begin.day, chosen.stop))
         told = each.explain(segment, _factor(found, chosen, len(values)))
     return Shift(twins=twins, segment=segment, episode=chosen, comparison=found, p_adjusted=p_adjusted, told=told)
 
@@ -246,7 +232,7 @@ def _measured(shift: Shift) -> Shift:
         return shift
     one = shift.twins.plain
     at = one.place_of(shift.segment)
-    now, before = _masks(len(one.cells.days), shift.episode)
+    now, before = around(len(one.cells.days), shift.episode.begin.day, shift.episode.stop)
     season = one.expected[at] / shift.told[at]
     return replace(shift, comparison=one.days(at).compare(now, before, season=season, least_units=one.least_units))
 

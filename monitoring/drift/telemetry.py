@@ -14,6 +14,7 @@ from monitoring.drift import dating
 from monitoring.drift.breadth import breadth
 from monitoring.drift.cells import METRICS, Cells, Segment
 from monitoring.drift.expectation import BEFORE_DAYS, LEAST_HISTORY, NOW_DAYS, Field, between
+from monitoring.drift.questions import Questions
 from monitoring.drift.search import LEVEL, Search, Shift, Twins
 from monitoring.drift.testing import LEAST_UNITS
 from monitoring.findings import Finding, Interval, Onset, Outcome, Severity
@@ -56,7 +57,7 @@ class TelemetryDrift:
             short = f"drift is not estimable: a week and four before it take {LEAST_HISTORY} days, {missing} more"
             return Outcome(detector=NAME, notes=(*notes, short), seconds=time.perf_counter() - began)
         metrics = twins_of(ground, cells)
-        search = Search(metrics=metrics)
+        search = Search(metrics=metrics, questions=Questions.of(cells))
         findings: list[Finding] = []
         for shift in search.run():
             if _of_few(ground, shift):
