@@ -37,7 +37,7 @@ def block_diagram(
         start, end = boxes[edge.start], boxes[edge.end]
         chart.add_shape(
             type="line", x0=start.x + start.width, y0=_middle(start), x1=end.x, y1=_middle(end),
-            line={"color": palette.muted, "width": 1.5},
+            line={"color": palette.muted, "width": 1.5}, layer="below",
         )  # fmt: skip
     single = {block.name for block in system.blocks if block.single}
     for box in laid.boxes:
@@ -63,6 +63,7 @@ def _draw(chart: go.Figure, box: Box, one: ComponentAvailability | None, *, sing
     chart.add_shape(
         type="circle" if box.kind != "component" else "rect", x0=box.x, y0=box.y, x1=box.x + box.width,
         y1=box.y + box.height, fillcolor=palette.raised, line={"color": border, "width": 2.5 if single else 1.5},
+        layer="below",
     )  # fmt: skip
     lines = [f"<b>{line}</b>" if one is not None else line for line in _wrapped(box.title)]
     told = "<br>".join([*lines, *([_available(one)] if one is not None else [])])

@@ -18,7 +18,7 @@ from recommender.catalogue import Catalogue, list_catalogues, load_catalogue, sa
 from recommender.catalogue.snapshot import SnapshotEntry
 from recommender.providers import file_providers, import_providers
 from workspace.clock import Clock, SystemClock
-from workspace.errors import RecommendrError
+from workspace.errors import RecommendrError, StateError
 from workspace.ledger import Ledger
 from workspace.paths import Paths
 from workspace.settings import Settings
@@ -89,6 +89,7 @@ def run_due(settings: Settings, *, progress: Progress, clock: Clock | None = Non
             run.step("rollups", run.roll_up),
             run.step("canaries", run.step_canaries),
             run.step("verdicts", run.judge_running),
+            run.step("monitor", run.watch),
             run.step("files", run.sweep),
         ]
     return DailyReport(steps=tuple(steps))
@@ -219,6 +220,23 @@ class _Run:
         return "; ".join(
             f"{name}: {verdict}" for name, verdict in judge_running(self.settings, self.store, self.clock).items()
         )
+
+    def watch(self) -> str:
+        """Let every detector look at what is new, ask the rules, and tell."""
+        from monitoring.detectors import ALL
+        from monitoring.ground import stand
+        from monitoring.runs import Runner
+        from telemetry.warehouse import open_warehouse
+
+        warehouse = open_warehouse(self.settings, self.store)
+        try:
+            report = Runner(stand(self.settings, self.store, warehouse, self.clock), ALL, actor=self.actor).run()
+        finally:
+            warehouse.close()
+        if not report.ok:
+            first = report.faults[0]
+            raise StateError(f"{first.where}: {first.what}", first.limit, first.hint)
+        return f"{len(report.findings)} findings, {len(report.firing())} alerts fire"
 
     def retain(self) -> str:
         """Let go of telemetry that is older than it may be kept."""

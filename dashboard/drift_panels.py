@@ -83,11 +83,7 @@ def _one(found: Sequence[Finding]) -> None:
             ("Began (UTC)", began, f"95 %: {run_panels.between(one)}"),
             ("Over", over, ""),
             ("How large", run_panels.size(one), run_panels.effect(one).partition(" (")[2].rstrip(")")),
-            (
-                "p, adjusted",
-                "–" if one.p_value is None else f"{one.p_value:.2g}",
-                "" if one.p_value else "no test behind it",
-            ),
+            ("p, adjusted", *_chance(one.p_value)),
         ]
     )
     if one.causes:
@@ -106,6 +102,12 @@ def _one(found: Sequence[Finding]) -> None:
     run_panels.evidence(one)
     if one.detector == "drift.telemetry":
         _course(one.metric, one.segment, found=(one,))
+
+
+def _chance(p_value: float | None) -> tuple[str, str]:
+    if p_value is None:
+        return "–", "no test behind it"
+    return (f"{p_value:.2g}" if p_value > 0 else "< 1e-300"), "over everything looked at"
 
 
 def course() -> None:

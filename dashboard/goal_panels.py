@@ -35,6 +35,7 @@ _FORMS: Final[dict[Unit, str]] = {
     "count": "{:,.0f}",
 }
 _LEAST_WEEKS: Final = 2
+_FEW: Final = 100
 
 
 def as_tree() -> None:
@@ -103,7 +104,8 @@ def _remark(node: GoalNode) -> str:
 
 def figure(value: float, unit: Unit) -> str:
     """Return a value as it is read, with its unit."""
-    return _FORMS[unit].format(value).replace("-", "\u2212")
+    form = "{:.2f}" if unit == "count" and abs(value) < _FEW else _FORMS[unit]
+    return form.format(value).replace("-", "\u2212")
 
 
 def interval(reading: Reading) -> str:

@@ -58,8 +58,10 @@ def diagram(view: ReliabilityView) -> None:
         "fails. Gain: if it never failed",
         numeric=("Works", "95 % interval", "Birnbaum", "Share of failures", "Gain, min a month"),
     )  # fmt: skip
-    for note in system.notes:
-        components.show(f'<p class="rr-muted">{components.text(note)}</p>')
+    items = "".join(f"<li>{components.text(note)}</li>" for note in system.notes)
+    components.show(
+        f'<details class="rr-muted"><summary>What is assumed or missing</summary><ul>{items}</ul></details>'
+    )
 
 
 def _bounds(interval: "Interval", form: str) -> str:

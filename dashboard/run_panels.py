@@ -14,6 +14,8 @@ from telemetry.metrics import METRICS
 TONES: Final[dict[Severity, Tone]] = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
 COMMAND: Final = "recommendr monitor run"
 BY_FEATURE: Final = "score_by_feature"
+CAUSE: Final = "cause"
+_LARGE: Final = 1_000
 MOST_LISTED: Final = 40
 _DAY: Final = dt.timedelta(days=1)
 
@@ -112,7 +114,11 @@ def listed(findings: Sequence[Finding], caption: str) -> None:
 
 def evidence(finding: Finding) -> None:
     """Show what a finding rests on: its plain facts, then its score by feature where it has one."""
-    facts = [(name.replace("_", " "), _fact(value)) for name, value in finding.evidence.items() if _plain(value)]
+    facts = [
+        (name.replace("_", " "), _fact(value))
+        for name, value in finding.evidence.items()
+        if _plain(value) and name != CAUSE
+    ]
     if facts:
         components.table(("Evidence", "Value"), facts, caption="What the finding rests on")
     by_feature = finding.evidence.get(BY_FEATURE)
@@ -132,7 +138,9 @@ def _plain(value: object) -> bool:
 def _fact(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.4g}"
+    return str(value)
 
 
 def unseen(run: RunReport, detectors: Sequence[str]) -> None:
