@@ -16,6 +16,7 @@ from workspace.paths import Paths
 FILE: Final = "architecture.toml"
 MOST_PARTS: Final = 200
 MOST_COPIES: Final = 20
+MOST_BOXES: Final = 2_000
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 
 
@@ -243,7 +244,9 @@ def parse(text: str, source: str) -> Diagram:
         raise SchemaError(f"{source}: {both[0]!r} is a component and a block", "must be one of them")
     if read.system not in read.block:
         raise SchemaError(f"{source}: system == {read.system!r}", "must name a block", f"there is {_list(read.block)}")
-    root = _gate(read, read.system, (), source)
+    root = _gate(read, read.system, (), source, {})
+    if _boxes(root, {}) > MOST_BOXES:
+        raise SchemaError(f"{source} unfolds to more than {MOST_BOXES:,} boxes", "must have fewer", "name fewer twice")
     used = set(leaves(root))
     unused = sorted(set(read.component) - used)
     if unused:
@@ -262,20 +265,28 @@ def parse(text: str, source: str) -> Diagram:
     )
 
 
-def _gate(read: _File, name: str, above: tuple[str, ...], source: str) -> Gate:
+def _gate(read: _File, name: str, above: tuple[str, ...], source: str, made: dict[str, Gate]) -> Gate:
     if name in above:
         raise SchemaError(f"{source}: the block {name!r} holds itself", "must not", f"see {' → '.join((*above, name))}")
     block = read.block[name]
     parts: list[str | Gate] = []
     for part in block.of:
         if part in read.block:
-            parts.append(_gate(read, part, (*above, name), source))
+            parts.append(made[part] if part in made else _gate(read, part, (*above, name), source, made))
         elif part in read.component:
             parts.append(part)
         else:
             known = _list({**read.component, **read.block})
             raise SchemaError(f"{source}: the block {name!r} holds {part!r}", "which nobody knows", f"there is {known}")
-    return Gate(name=name, title=block.title or name, needed=block.least, parts=tuple(parts))
+    made[name] = Gate(name=name, title=block.title or name, needed=block.least, parts=tuple(parts))
+    return made[name]
+
+
+def _boxes(gate: Gate, known: dict[str, int]) -> int:
+    """Return how many boxes a gate is drawn with, each block counted once however often it stands somewhere."""
+    if gate.name not in known:
+        known[gate.name] = sum(_boxes(part, known) if isinstance(part, Gate) else 1 for part in gate.parts)
+    return known[gate.name]
 
 
 def _list(names: Mapping[str, Any]) -> str:
