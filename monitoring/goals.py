@@ -6,7 +6,7 @@ above it. The state of a goal is that of its own figure; what lies below it is c
 
 A goal is *met* when its whole interval lies on the right side of the target, *missed* when its whole interval lies on
 the wrong side, and *at risk* in between; without an interval the value alone decides. What can't be estimated is
-*unknown*, never met.
+*unknown*, never met. A goal without a figure of its own stands for the goals directly below it, at their worst.
 """
 
 import datetime as dt
@@ -41,6 +41,7 @@ LEVELS: Final[Mapping[Level, str]] = {
 }
 Status = Literal["met", "at risk", "missed", "unknown"]
 Failure = Literal["does not occur", "threatens", "occurs", "unknown"]
+_WORST_FIRST: Final[tuple[Status, ...]] = ("missed", "at risk", "unknown", "met")
 _FAILURES: Final[Mapping[Status, Failure]] = {
     "met": "does not occur",
     "at risk": "threatens",
@@ -139,7 +140,7 @@ class GoalNode:
         unit: Of target and figure; None for a goal without a figure.
         reading: Its figure; None for a goal without one.
         course: The figure in each of the last weeks, the oldest first; empty where its past is not kept.
-        status: By its own figure.
+        status: By its own figure; without one, the worst of the goals directly below.
         below_not_met: How many goals below it are at risk or missed.
         below_unknown: How many below it are unknown.
         risks: What threatens it.
@@ -243,7 +244,7 @@ def tree(
             unit=MEASURES[goal.measure].unit if goal.measure else None,
             reading=reading,
             course=course,
-            status=status_of(reading, goal.op, target),
+            status=status_of(reading, goal.op, target) if goal.measure else _worst(children),
             below_not_met=sum(one in {"at risk", "missed"} for one in below),
             below_unknown=below.count("unknown"),
             risks=tuple(risks[name] for name in goal.risks),
@@ -270,6 +271,10 @@ def status_of(reading: Reading | None, op: Literal[">=", "<="] | None, target: f
     if worst >= bound:
         return "met"
     return "missed" if best < bound else "at risk"
+
+
+def _worst(children: Sequence[GoalNode]) -> Status:
+    return min((one.status for one in children), key=_WORST_FIRST.index, default="unknown")
 
 
 def _may_explain(finding: Finding, goal: Goal) -> bool:

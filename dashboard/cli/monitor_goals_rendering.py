@@ -19,6 +19,8 @@ _NINES: Final = 0.99
 def tree(document: Document) -> RenderableType:
     """Draw the goals, each below the one it serves, and then why some are unknown."""
     table = _table("goal", "state", "figure", "95 % interval", "target", "course", "below", "owner")
+    # The tree is read by its indents: no title is folded.
+    table.columns[0].no_wrap = True
     notes = []
     for depth, one in _walk(document["goals"], 0):
         reading = one["reading"] or {}

@@ -1,6 +1,7 @@
 """The tree of goals: its state by interval, what lies below, and a file that is checked."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,20 @@ def test_own_file_replaces_the_shipped_one(empty: Ground) -> None:
     top = tree(empty, weeks=0)
     assert [one.goal.id for one in top] == ["top"]
     assert top[0].children[0].target == 0.2
+
+
+def test_goal_without_a_figure_is_the_worst_below(watched: Watched, empty: Ground) -> None:
+    lines = GOAL + BELOW.format(id="a", parent="top", measure="ctr").replace("0.2", "0.0001")
+    path = empty.paths.monitoring / goals.FILE
+    path.write_text(lines)
+    ground = replace(watched.ground, paths=empty.paths)
+    assert tree(ground, weeks=0)[0].status == "met"
+    path.write_text(lines + BELOW.format(id="b", parent="top", measure="revenue_ads"))
+    assert tree(ground, weeks=0)[0].status == "unknown"
+    path.write_text(lines + BELOW.format(id="b", parent="top", measure="ctr").replace("0.2", "0.99"))
+    assert tree(ground, weeks=0)[0].status == "missed"
+    path.write_text(GOAL)
+    assert tree(ground, weeks=0)[0].status == "unknown"
 
 
 @pytest.mark.parametrize(
