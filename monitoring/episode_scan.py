@@ -7,28 +7,14 @@ from typing import Final
 import numpy as np
 
 from monitoring.burn import Floats
-from monitoring.episodes import (
-    Episode,
-    Measure,
-    Run,
-    bad_runs,
-    between,
-    edge,
-    grouped,
-    high_runs,
-    hinge,
-    moment,
-    usual_share,
-)
+from monitoring.episode_dating import KINDS, Dating
+from monitoring.episodes import Episode, Measure, Run, bad_runs, grouped, high_runs, hinge, moment, usual_share
 from monitoring.findings import Onset
 from monitoring.service_counts import FINE, HOUR, Place, floored, values
 from telemetry.system import Kind, SystemMetrics
 from telemetry.system.incidents import LIMITS
 from telemetry.system.questions import LEAST_WINDOW
 
-MARGIN: Final = dt.timedelta(hours=2)
-"""How far before and after an end of a stretch the fine windows are read that date it."""
-INSIDE: Final = dt.timedelta(hours=3)
 DOWN: Final = 0.12
 """Of the scrapes of an hour, one every five minutes: two at least. A single one may be a release."""
 ROUNDING: Final = 1e-9
@@ -41,15 +27,6 @@ LEAK_SURE: Final = 10.0
 MOST_POINTS: Final = 1_500
 GAP_HOURS: Final = 2
 _HOUR_S: Final = 3_600.0
-_KINDS: Final[dict[Measure, Kind]] = {
-    "errors": Kind.ERROR_RATE,
-    "latency": Kind.WITHIN_LATENCY,
-    "availability": Kind.AVAILABILITY,
-    "memory": Kind.MEMORY,
-    "cpu": Kind.CPU,
-}
-_COUNTED: Final = (Kind.ERROR_RATE, Kind.WITHIN_LATENCY)
-_COUNTER_MEMBERS, _GAUGE_MEMBERS = (-1, 0), (-2, -1, 0)
 
 
 @dataclass(slots=True)
@@ -68,19 +45,22 @@ class Scan:
     notes: list[str] = field(default_factory=list)
     looked_at: int = 0
     _seconds: Floats = field(default_factory=lambda: np.empty(0))
-    _asked: dict[tuple[Kind, str, dt.datetime, dt.datetime], tuple[Floats, dict[Place, Floats]]] = field(
-        default_factory=dict
-    )
+    _newest: dict[Place, int] = field(default_factory=dict)
+    _dating: Dating = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dating = Dating(metrics=self.metrics, start=self.start, end=self.end)
 
     def episodes(self) -> list[Episode]:
         """Return every stretch, dated."""
-        rates = self._hours(Kind.REQUEST_RATE)
-        if not rates:
+        rates, up = self._hours(Kind.REQUEST_RATE), self._hours(Kind.AVAILABILITY)
+        if not rates or not up:
             self.notes.append(f"not estimable: no samples between {self.start:%Y-%m-%d} and {self.end:%Y-%m-%d %H:%M}")
             return []
+        self._newest = {place: int(np.flatnonzero(~np.isnan(one))[-1]) for place, one in up.items()}
         found: list[Episode] = []
         found += self._shares("errors", rates) + self._shares("latency", rates)
-        return found + self._downs() + self._gauges("memory") + self._gauges("cpu")
+        return found + self._downs(up) + self._gauges("memory") + self._gauges("cpu")
 
     def _hours(self, kind: Kind) -> dict[Place, Floats]:
         """Return values by the hour, and of the part of an hour since the last whole one."""
@@ -106,9 +86,11 @@ class Scan:
         return widths
 
     def _shares(self, measure: Measure, rates: dict[Place, Floats]) -> list[Episode]:
-        kind, found = _KINDS[measure], []
+        kind, found = KINDS[measure], []
         limit = LIMITS[kind].value if kind == Kind.ERROR_RATE else 1 - LIMITS[kind].value
         for place, answers in self._hours(kind).items():
+            if place not in rates:
+                continue
             share = answers if kind == Kind.ERROR_RATE else 1 - answers
             total = rates[place] * self._widths
             bad = np.clip(share, 0, 1) * total
@@ -120,10 +102,12 @@ class Scan:
         return found
 
     def _share(self, measure: Measure, place: Place, run: Run, bad: Floats, total: Floats, usual: float) -> Episode:
-        began, ended = self._dated(measure, place, run)
+        began, ended = self._ends(measure, place, run)
         inside = self._inside(run, began, ended)
         n, k = float(np.nansum(total[inside])), float(np.nansum(bad[inside]))
         low, high = wilson(k, n)
+        with np.errstate(invalid="ignore"):
+            worst = float(np.nanmax(bad[inside] / total[inside]))
         return Episode(
             measure=measure,
             service=place[0],
@@ -134,15 +118,15 @@ class Scan:
             level=k / n,
             low=low,
             high=high,
-            worst=float(np.nanmax(bad[inside] / total[inside])),
+            worst=worst,
             total=n,
             p_value=run.p_value,
         )
 
-    def _downs(self) -> list[Episode]:
+    def _downs(self, availability: dict[Place, Floats]) -> list[Episode]:
         found = []
-        for place, up in self._hours(Kind.AVAILABILITY).items():
-            self._note_gaps(place, up)
+        for place, up in availability.items():
+            self._note_gaps(place, up[: self._newest[place] + 1])
             down = 1 - up
             for first, last in grouped(down > ROUNDING, bridged=0):
                 if float(np.nanmax(down[first : last + 1])) >= DOWN:
@@ -150,7 +134,7 @@ class Scan:
         return found
 
     def _note_gaps(self, place: Place, up: Floats) -> None:
-        for first, last in grouped(np.isnan(up[:-1]), bridged=0):
+        for first, last in grouped(np.isnan(up), bridged=0):
             if last - first + 1 >= GAP_HOURS:
                 since, until = moment(self._seconds[first] - _HOUR_S), moment(self._seconds[last])
                 self.notes.append(
@@ -159,8 +143,8 @@ class Scan:
 
     def _gauges(self, measure: Measure) -> list[Episode]:
         found: list[Episode] = []
-        limit = LIMITS[_KINDS[measure]].value
-        for place, series in self._hours(_KINDS[measure]).items():
+        limit = LIMITS[KINDS[measure]].value
+        for place, series in self._hours(KINDS[measure]).items():
             if np.isnan(series).all():
                 continue
             usual = float(np.nanmedian(series))
@@ -174,7 +158,7 @@ class Scan:
         return found
 
     def _gauge(self, measure: Measure, place: Place, run: Run, series: Floats, *, usual: float) -> Episode:
-        began, ended = self._dated(measure, place, run)
+        began, ended = self._ends(measure, place, run)
         inside = self._inside(run, began, ended)
         return Episode(
             measure=measure,
@@ -203,7 +187,7 @@ class Scan:
         return found
 
     def _leak(self, place: Place, run: Run, series: Floats) -> Episode | None:
-        ended = self._dated("memory", place, run)[1]
+        ended = self._ends("memory", place, run)[1]
         stop = min(ended.low, self._at(run.last)) if ended else self._at(run.last)
         begin = max(self.start, self._at(run.first) - LEAK_BEFORE - (stop - self._at(run.first)) / 2)
         seconds, read = self._line(place, begin, stop)
@@ -237,6 +221,16 @@ class Scan:
         middles = (seconds - step.total_seconds() / 2)[:kept].reshape(-1, each).mean(axis=1)
         return middles, read[:kept].reshape(-1, each).mean(axis=1)
 
+    def _ends(self, measure: Measure, place: Place, run: Run) -> tuple[Onset, Onset | None]:
+        seconds, widths = self._seconds, self._widths
+        return self._dating.ends(
+            measure,
+            place,
+            (seconds[run.first] - widths[run.first], seconds[run.first]),
+            (seconds[run.last] - widths[run.last], seconds[run.last]),
+            lasting=run.last >= self._newest.get(place, 0),
+        )
+
     def _at(self, window: int) -> dt.datetime:
         return moment(self._seconds[window])
 
@@ -249,70 +243,6 @@ class Scan:
         while last > first and self._seconds[last] > stop:
             last -= 1
         return slice(first, last + 1)
-
-    def _dated(self, measure: Measure, place: Place, run: Run) -> tuple[Onset, Onset | None]:
-        """Return when a run began and ended: from fine windows, or by the hour where there are none."""
-        first_s, last_s = self._seconds[run.first] - self._widths[run.first], self._seconds[run.last]
-        began, ended = between(first_s, first_s + _HOUR_S), between(last_s - self._widths[run.last], last_s)
-        lasting = run.last >= self._newest() - (run.last == len(self._seconds) - 2)
-        fine_start = self._edge(measure, place, first_s, last_s, rising=True)
-        fine_end = self._edge(measure, place, first_s, last_s, rising=False)
-        if fine_start is not None:
-            began = fine_start
-        if fine_end is not None:
-            return began, max(fine_end, began, key=lambda one: one.at)
-        return began, None if lasting else max(ended, began, key=lambda one: one.at)
-
-    def _newest(self) -> int:
-        return len(self._seconds) - 1
-
-    def _edge(self, measure: Measure, place: Place, first_s: float, last_s: float, *, rising: bool) -> Onset | None:
-        """Date one end of a stretch on fine windows; None where there are none, or it is not over."""
-        seconds, read = self._fine(measure, place, first_s, last_s, rising=rising)
-        if 2 * np.isnan(read).sum() >= len(read):  # half of nothing is nothing, too
-            return None
-        inside = read[(seconds > first_s) & (seconds <= last_s)]
-        top = float(np.nanquantile(inside, 0.9)) if not np.isnan(inside).all() else np.nan
-        outside = read[(seconds <= first_s) if rising else (seconds > last_s)]
-        floor = float(np.nanmedian(outside)) if np.sum(~np.isnan(outside)) > 1 else 0.0
-        beyond = np.flatnonzero(read > (top + floor) / 2)
-        if not len(beyond):
-            return None
-        runs = grouped(read > (top + floor) / 2, bridged=2)
-        first, last = runs[0] if rising else runs[-1]
-        half = max(2, min(36, (last - first + 1) // 2 + 1))
-        part = slice(max(0, first - 24), first + half) if rising else slice(max(0, last + 1 - half), last + 25)
-        if not rising and last >= len(read) - 2:
-            return None
-        members = _COUNTER_MEMBERS if _KINDS[measure] in _COUNTED else _GAUGE_MEMBERS
-        found = edge(read[part], members)
-        if found is None:
-            return None
-        sample, step = seconds[part], FINE.total_seconds()
-        return between(
-            sample[found.before],
-            sample[found.before] + step,
-            low_s=sample[found.earliest],
-            high_s=sample[found.latest] + step,
-        )
-
-    def _fine(
-        self, measure: Measure, place: Place, first_s: float, last_s: float, *, rising: bool
-    ) -> tuple[Floats, Floats]:
-        """Return (ends of windows, badness) about one end of a stretch; regions of a service share one question."""
-        border = moment(first_s if rising else last_s)
-        start, end = (border - MARGIN, border + INSIDE) if rising else (border - INSIDE, border + MARGIN)
-        if moment(last_s) - moment(first_s) < INSIDE:
-            start, end = moment(first_s) - MARGIN, moment(last_s) + MARGIN
-        start, end = max(floored(start, HOUR), self.start), min(floored(end, HOUR), self.end)
-        key = (_KINDS[measure], place[0], start, end)
-        if key not in self._asked:
-            self._asked[key] = values(
-                self.metrics, _KINDS[measure], start=start, end=end, step=FINE, services=(place[0],)
-            )
-        seconds, found = self._asked[key]
-        read = found.get(place, np.full(len(seconds), np.nan))
-        return seconds, read if measure in ("errors", "memory", "cpu") else 1 - read
 
 
 def _during(leak: Episode, at: dt.datetime) -> bool:

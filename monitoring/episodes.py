@@ -23,6 +23,8 @@ WORSE: Final = 2.0
 """A stretch must be this many times what is usual in its series: what is always bad is a missed objective."""
 SAME: Final = 0.2
 """A window beside a stretch belongs to it from this share of the way from the usual to the worst on."""
+LEAST_BAD: Final = 10
+"""Bad ones in a window: at low traffic a few errors are no incident."""
 BRIDGED: Final = 1
 """Good or unknown windows inside a stretch that do not end it."""
 CHI_SQUARE: Final = 3.841
@@ -126,7 +128,7 @@ def bad_runs(bad: Floats, total: Floats, *, limit: float, usual: float, least: i
         # A usual of 0 was counted, not known: half a bad one in all there was.
         expected = np.maximum(usual, 0.5 / max(1.0, float(np.nansum(total)))) * total
         chance = np.where(bad > 0, gammainc(np.maximum(bad, 1e-9), np.maximum(expected, 1e-12)), 1.0)
-        beyond = (share > max(limit, WORSE * usual)) & (chance < LEVEL)
+        beyond = (share > max(limit, WORSE * usual)) & (chance < LEVEL) & (bad >= LEAST_BAD)
     return [
         Run(first=first, last=last, p_value=float(np.nanmin(chance[first : last + 1])))
         for first, last in _stretches(beyond, share, usual, least)
