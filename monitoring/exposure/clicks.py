@@ -5,7 +5,7 @@ a campaign or an experiment, is not the film's.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,6 +29,7 @@ LEAST_EXCESS: Final = 20.0
 LEVEL: Final = 1e-4
 PRIOR_IMPRESSIONS: Final = 200.0
 """A rare film's usual rate is drawn towards that of all films as if it had been shown so many times more."""
+FEW: Final = 0.2
 SET_LENGTHS: Final = (3, 5, 7, 14)
 UNUSUAL: Final = 4.0
 """Robust standard deviations from which a span of days is looked into; what is found there is tested on its own."""
@@ -146,17 +147,15 @@ def _gain(one: Pushed) -> float:
 
 
 def _trimmed(one: Pushed, table: FilmDays) -> Pushed:
-    """Leave out days at either end that are as usual."""
+    """Leave out days at either end that are as usual, or have next to none of the clicks."""
+    clicks, shown = table.clicks[one.row], table.impressions[one.row]
+    usual = clicks < np.maximum((one.before + one.within) / 2 * shown, FEW * clicks[one.first : one.stop].mean())
     first, stop = one.first, one.stop
-    rate = np.divide(table.clicks[one.row], table.impressions[one.row], out=np.zeros(len(table.days)),
-                     where=table.impressions[one.row] > 0)  # fmt: skip
-    half = (one.before + one.within) / 2
-    while first + 1 < stop and rate[first] < half:
+    while first + 1 < stop and usual[first]:
         first += 1
-    while stop - 1 > first and rate[stop - 1] < half:
+    while stop - 1 > first and usual[stop - 1]:
         stop -= 1
-    return Pushed(row=one.row, first=first, stop=stop, before=one.before, within=one.within, clicks=one.clicks,
-                  usual=one.usual, p_value=one.p_value)  # fmt: skip
+    return replace(one, first=first, stop=stop)
 
 
 def _outside(table: FilmDays, shown: Floats, clicked: Floats) -> Floats:

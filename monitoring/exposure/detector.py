@@ -28,6 +28,8 @@ LOST: Final = "films_ctr"
 FILM: Final = "film"
 GROUP: Final = "films"
 LEAST_DAYS: Final = 28
+LEAST_CLICKS: Final = 4.0
+"""Clicks of a film in a week below which only a loss of most of them would be seen."""
 MOST_NAMED: Final = 50
 _Z95: Final = 1.96
 
@@ -233,6 +235,11 @@ def _notes(table: FilmDays, attributes: "pd.DataFrame | None") -> Iterator[str]:
             yield f"{strangers} of {len(table.films)} films are not in the catalogue: they belong to no group"
     if table.left_out:
         yield f"index versions that an experiment tries are left out: {', '.join(table.left_out)}"
+    clicked = float(table.clicks.sum()) / (len(table.films) * len(table.days)) * 7
+    if clicked < LEAST_CLICKS:
+        yield (
+            f"a film has {clicked:.1f} clicks a week, {LEAST_CLICKS:g} are needed to see that many lost some together"
+        )
     missing = [day for day, shown in zip(table.days, table.total, strict=True) if shown == 0]
     if missing:
         yield f"{len(missing)} of {len(table.days)} days have no impressions, the last on {max(missing)}"

@@ -1,6 +1,7 @@
 """Films and slates in made-up matrices: gaps, groups, pushed films, bad input, and the level of the test on users."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -190,8 +191,8 @@ def test_films_that_gain_clicks_do_not_make_the_others_lose_some() -> None:
     assert lost_clicks(table(level(), 11, clicks)) is None
 
 
-def test_too_few_days_are_not_estimable(tmp_path: object, watched: Watched) -> None:
-    with opened(Settings(home=f"{tmp_path}/home"), FrozenClock(dt.datetime(2026, 1, 5, tzinfo=dt.UTC))) as empty:  # type: ignore[arg-type]
+def test_too_few_days_are_not_estimable(tmp_path: Path) -> None:
+    with opened(Settings(home=tmp_path / "home"), FrozenClock(dt.datetime(2026, 1, 5, tzinfo=dt.UTC))) as empty:
         assert ExposureDrift().look(empty).notes == ("not estimable: no telemetry is rolled up yet",)
         assert "no telemetry" in SlateDrift(studios().assign(lead="x")).look(empty).notes[0]
 
