@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -113,9 +113,14 @@ def deliver(
     return Delivered(delivered=tuple(delivered), failed=failed, waiting=left, unrouted=unrouted)
 
 
-def _sent(by_route: Mapping[str, Sequence[Message]], routes: Mapping[str, AnyRoute], until: float) -> "_Results":
-    """Send in one thread a route; yield each message with why it failed, as they end."""
-    results: queue.SimpleQueue[tuple[Message, str | None] | None] = queue.SimpleQueue()
+def _sent(
+    by_route: Mapping[str, Sequence[Message]], routes: Mapping[str, AnyRoute], until: float
+) -> Iterator[tuple[Message, str | None]]:
+    """Send in one thread a route; yield each message with why it failed, as they end.
+
+    A route goes on only when the message before is crossed out: a kill repeats one message of a route, not all of them.
+    """
+    results: queue.SimpleQueue[tuple[Message, str | None, threading.Event] | None] = queue.SimpleQueue()
 
     def work(route: AnyRoute, messages: Sequence[Message]) -> None:
         try:
@@ -123,35 +128,26 @@ def _sent(by_route: Mapping[str, Sequence[Message]], routes: Mapping[str, AnyRou
                 if time.monotonic() > until:
                     return
                 reason, down = attempt(route, message)
-                results.put((message, reason))
+                noted = threading.Event()
+                results.put((message, reason, noted))
                 if down:
                     # The others would only hang likewise: they stay due.
                     return
+                noted.wait()
         finally:
             results.put(None)
 
     for name, messages in by_route.items():
         threading.Thread(target=work, args=(routes[name], messages), daemon=True).start()
-    return _Results(results, len(by_route))
-
-
-class _Results:
-    """Iterates over a queue until every worker has said that it is done."""
-
-    def __init__(self, results: "queue.SimpleQueue[tuple[Message, str | None] | None]", workers: int) -> None:
-        self._results = results
-        self._workers = workers
-
-    def __iter__(self) -> "_Results":
-        return self
-
-    def __next__(self) -> tuple[Message, str | None]:
-        while self._workers:
-            found = self._results.get()
-            if found is not None:
-                return found
-            self._workers -= 1
-        raise StopIteration
+    working = len(by_route)
+    while working:
+        found = results.get()
+        if found is None:
+            working -= 1
+            continue
+        message, reason, noted = found
+        yield message, reason
+        noted.set()
 
 
 def attempt(route: AnyRoute, message: Message) -> tuple[str | None, bool]:

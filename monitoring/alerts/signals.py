@@ -172,7 +172,7 @@ class _Asking:
                 continue
             if status.standing == "unknown":
                 self.held.add((rule.name, status.name))
-                self.notes.append(f"rule {rule.name}: objective {status.name} can't be judged: {status.note}")
+                self._note(f"objective {status.name} can't be judged: {status.note}")
             for alert in status.alerts:
                 if rule.level in ("any", alert.level):
                     self._add(_of_objective(rule, alert))
@@ -186,9 +186,14 @@ class _Asking:
         if compared is None:
             self.held.add((rule.name, ""))
             reason = reading.note or "it is not estimable"
-            self.notes.append(f"rule {rule.name}: {rule.measure} can't be judged: {reason}")
+            self._note(f"measure {rule.measure} can't be judged: {reason}")
         elif _HOLDS[rule.op](compared, rule.threshold):
             self._add(_of_reading(rule, reading))
+
+    def _note(self, text: str) -> None:
+        """Say it once, however many rules ask the same."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _add(self, signal: Signal) -> None:
         """Keep one signal of a fingerprint: what lasts rather than what is over, then the later one."""

@@ -15,7 +15,7 @@ from dashboard.cli.group import ErrorGroup
 from monitoring.findings import Cause, Change, Severity
 from recommender import activation, index
 from tests.dashboard.conftest import Answer
-from tests.monitoring.alarms import Detects, Receiver, finding, receiving
+from tests.monitoring.alarms import Detects, Receiver, finding, prepared, receiving
 from workspace.ledger import Ledger
 from workspace.paths import Paths
 from workspace.settings import Settings
@@ -54,7 +54,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def home(tmp_path: Path, receiver: Receiver) -> Path:
     """A workspace with one rule and one route."""
-    paths = Paths(tmp_path / "home").ensure()
+    paths = prepared(tmp_path / "home")
     (paths.monitoring / "alerts.toml").write_text(
         f'{DRIFT}[[routes]]\nname = "hook"\nkind = "webhook"\nurl = "{receiver.url}"\n'
     )

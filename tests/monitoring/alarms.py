@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from monitoring.alerts.rules import Known, Rules, read_rules
@@ -17,7 +19,9 @@ from monitoring.findings import Finding, Interval, Onset, Outcome, Severity
 from monitoring.ground import Ground, opened
 from monitoring.measures import Reading
 from workspace.clock import FrozenClock
+from workspace.paths import Paths
 from workspace.settings import Settings
+from workspace.store import Store
 
 NOW = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -91,9 +95,36 @@ def rules_of(*rules: Mapping[str, Any], routes: tuple[Mapping[str, Any], ...] = 
     return read_rules({"rules": list(rules), "routes": list(routes), **parts}, KNOWN)
 
 
+@cache
+def _migrated() -> bytes:
+    """A store that is up to date: made once, since every test would migrate one of its own otherwise."""
+    with TemporaryDirectory() as folder:
+        Store.open(Settings(home=Path(folder))).close()
+        return Paths(Path(folder)).database.read_bytes()
+
+
+def prepared(home: Path) -> Paths:
+    """A workspace with an empty store."""
+    paths = Paths(home).ensure()
+    if not paths.database.exists():
+        paths.database.write_bytes(_migrated())
+    return paths
+
+
+@contextmanager
+def stored(home: Path) -> Iterator[Store]:
+    """The empty store of a workspace."""
+    store = Store.open(Settings(home=prepared(home).home))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 @contextmanager
 def grounded(home: Path, clock: FrozenClock | None = None) -> Iterator[Ground]:
     """The ground of an empty workspace."""
+    prepared(home)
     with opened(Settings(home=home), clock or FrozenClock(NOW)) as ground:
         yield ground
 

@@ -15,11 +15,10 @@ from monitoring.alerts import outbox
 from monitoring.alerts.delivery import Delivered, deliver, slack_document
 from monitoring.alerts.signals import Signals
 from monitoring.alerts.states import advance
-from tests.monitoring.alarms import NOW, Mailbox, Receiver, mail_server, receiving, rules_of, signal
+from tests.monitoring.alarms import NOW, Mailbox, Receiver, mail_server, receiving, rules_of, signal, stored
 from workspace import logs
 from workspace.clock import FrozenClock
 from workspace.paths import Paths
-from workspace.settings import Settings
 from workspace.store import Store
 
 RULE = {"name": "drift", "kind": "finding", "detector": "drift.*"}
@@ -32,9 +31,8 @@ def directly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def store(home: Paths) -> Iterator[Store]:
-    opened = Store.open(Settings(home=home.home))
-    yield opened
-    opened.close()
+    with stored(home.home) as opened:
+        yield opened
 
 
 @pytest.fixture

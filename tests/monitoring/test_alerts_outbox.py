@@ -11,9 +11,8 @@ from monitoring.alerts.grouping import TOLD_AT_MOST, Notice, grouped
 from monitoring.alerts.records import Event
 from monitoring.alerts.states import next_alert
 from monitoring.findings import Severity
-from tests.monitoring.alarms import HOUR, NOW, signal
+from tests.monitoring.alarms import HOUR, NOW, signal, stored
 from workspace.paths import Paths
-from workspace.settings import Settings
 from workspace.store import Store
 
 FIRST = next_alert(None, signal(), NOW)
@@ -22,9 +21,8 @@ assert FIRST is not None
 
 @pytest.fixture
 def store(home: Paths) -> Iterator[Store]:
-    opened = Store.open(Settings(home=home.home))
-    yield opened
-    opened.close()
+    with stored(home.home) as opened:
+        yield opened
 
 
 def notice(event: Event = "firing", alert_id: str = "alert_1") -> Notice:

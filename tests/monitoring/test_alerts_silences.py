@@ -6,20 +6,18 @@ from collections.abc import Iterator
 import pytest
 
 from monitoring.alerts.silences import Silences
-from tests.monitoring.alarms import HOUR, NOW
+from tests.monitoring.alarms import HOUR, NOW, stored
 from workspace.clock import FrozenClock
 from workspace.errors import InvalidValueError, StateError, UnknownError
 from workspace.ledger import Ledger
 from workspace.paths import Paths
-from workspace.settings import Settings
 from workspace.store import Store
 
 
 @pytest.fixture
 def store(home: Paths) -> Iterator[Store]:
-    opened = Store.open(Settings(home=home.home))
-    yield opened
-    opened.close()
+    with stored(home.home) as opened:
+        yield opened
 
 
 def test_a_silence_and_its_early_end_are_in_the_ledger(store: Store) -> None:

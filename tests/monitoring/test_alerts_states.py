@@ -15,10 +15,9 @@ from monitoring.alerts.signals import Signal, Signals
 from monitoring.alerts.silences import Silences
 from monitoring.alerts.states import Advance, advance, alerts_in, next_alert
 from monitoring.findings import Severity
-from tests.monitoring.alarms import HOUR, NOW, rules_of, signal
+from tests.monitoring.alarms import HOUR, NOW, rules_of, signal, stored
 from workspace.clock import FrozenClock
 from workspace.paths import Paths
-from workspace.settings import Settings
 from workspace.store import Store
 
 ROUTE = {"name": "hook", "kind": "webhook", "url": "https://example.org"}
@@ -29,9 +28,8 @@ ONE_RULE = rules_of(RULE, routes=(ROUTE,))
 
 @pytest.fixture
 def store(home: Paths) -> Iterator[Store]:
-    opened = Store.open(Settings(home=home.home))
-    yield opened
-    opened.close()
+    with stored(home.home) as opened:
+        yield opened
 
 
 def step(store: Store, *signals: Signal, at: dt.datetime = NOW, rules: Rules = ONE_RULE, **rest: Any) -> Advance:
@@ -187,6 +185,28 @@ def test_an_alert_without_a_route_is_told_once_there_is_one(store: Store) -> Non
     step(store, signal(), at=NOW + HOUR)
     step(store, signal(), at=NOW + 2 * HOUR)
     assert told(store) == [("hook", "firing", 1)]
+
+
+def test_an_alert_and_its_message_are_written_together_or_not_at_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, left = outbox.put, [1]
+
+    def full_disk(*given: Any) -> str:
+        if not left:
+            raise OSError("no space left on device")
+        left.pop()
+        return put(*given)
+
+    monkeypatch.setattr(outbox, "put", full_disk)
+    rules = rules_of(RULE, routes=(ROUTE,), group_by=["region"])
+    two = [signal(), signal(identity="two", labels={"region": "GB"})]
+    with pytest.raises(OSError, match="no space"):
+        step(store, *two, rules=rules)
+    assert (alerts_in(store, NOW), told(store)) == ((), [])
+    monkeypatch.undo()
+    step(store, *two, rules=rules)
+    assert (len(alerts_in(store, NOW)), len(told(store))) == (2, 2)
 
 
 def test_old_alerts_are_let_go_of(store: Store) -> None:

@@ -8,12 +8,11 @@ import pytest
 
 from monitoring.remediation import SETTLING, Remediations
 from recommender import activation, index
-from tests.monitoring.alarms import NOW
+from tests.monitoring.alarms import NOW, stored
 from workspace.clock import FrozenClock
 from workspace.errors import IntegrityError, InvalidValueError, StateError, UnknownError
 from workspace.ledger import Ledger
 from workspace.paths import Paths
-from workspace.settings import Settings
 from workspace.store import Store
 
 DAY = dt.timedelta(days=1)
@@ -21,9 +20,8 @@ DAY = dt.timedelta(days=1)
 
 @pytest.fixture
 def store(home: Paths) -> Iterator[Store]:
-    opened = Store.open(Settings(home=home.home))
-    yield opened
-    opened.close()
+    with stored(home.home) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -202,7 +202,7 @@ def test_a_measure_that_is_not_estimable_says_so_and_resolves_nothing(ground: Gr
     rules(ground, FLOOR)
     run(ground, read=lambda _: reading(0.15))
     report = run(ground, read=lambda _: reading(None, note="not estimable: 3 of 28 days"))
-    assert report.notes == ("rule floor: precision_at_5 can't be judged: not estimable: 3 of 28 days",)
+    assert report.notes == ("measure precision_at_5 can't be judged: not estimable: 3 of 28 days",)
     assert (report.ok, len(report.firing())) == (True, 1)
 
     def fails(_: str) -> Any:
