@@ -185,7 +185,7 @@ def _of_shift(shift: Shift, table: FilmDays) -> Finding:
         severity=Severity.WARNING,
         summary=(
             f"{len(shift.rows)} films{_where(segment)} are shown {abs(effect.value):.0%} {verb} than before "
-            f"{_when(one, table)}: {one.level:.1%} of all places instead of {one.before:.1%}."
+            f"{_when(one, table)}: {one.level:.1%} of what is shown instead of {one.before:.1%}."
         ),
         evidence={"films": len(shift.rows), "before": one.before, "within": one.level,
                   "film_ids": _named(table, chosen)},

@@ -36,8 +36,11 @@ NAME: Final = "drift.slates"
 METRIC: Final = "repeated_lead"
 MOST_SLATES: Final = 100_000
 """Slates a run looks at, over all days; of more, users are sampled."""
-MOST_EVENTS: Final = 60_000_000
-"""Events a run reads: of more, every second day is read, or every third …"""
+MOST_EVENTS: Final = 600_000_000
+"""Events a run looks through: of more, every second day is read, or every third …"""
+PSEUDONYMS: Final = 2**63 - 1
+"""Pseudonyms are spread evenly up to here, and events of a day lie in their order: a range of them is a random sample
+of users that an engine finds without reading the rest."""
 SLATES_AN_EVENT: Final = 0.17
 LEAST_ABS: Final = 0.05
 LEAST_REL: Final = 0.3
@@ -89,6 +92,8 @@ class SlateDrift:
             first, last = ground.days()
         except StateError as error:
             return _silent(error.what)
+        if (last - first).days + 1 < LEAST_DAYS:
+            return _silent(f"{(last - first).days + 1} of {LEAST_DAYS} days are there")
         slates = sampled_slates(ground, attributes[LEAD], max(first, last - dt.timedelta(days=DAYS - 1)), last)
         days = slates[Rollup.DATE].nunique()
         if days < LEAST_DAYS or len(slates) < LEAST_SLATES:
@@ -178,6 +183,7 @@ def _slates(ground: Ground, leads: "pd.Series[str]", span: tuple[dt.date, dt.dat
     parameters: dict[str, Value] = {
         "start": dt.datetime.combine(span[0], dt.time()),
         "end": dt.datetime.combine(span[1] + dt.timedelta(days=1), dt.time()),
+        "below": PSEUDONYMS // wide,
     }
     frame = ground.warehouse.query(
         f"SELECT CAST({Event.TS} AS DATE) AS {Rollup.DATE}, MOD({Event.USER}, {BUCKETS}) AS {Rollup.BUCKET}, "
@@ -185,7 +191,7 @@ def _slates(ground: Ground, leads: "pd.Series[str]", span: tuple[dt.date, dt.dat
         f"DENSE_RANK() OVER (ORDER BY {Event.SLATE}) - 1 AS {_SLATE}, {Event.FILM} "
         f"FROM EVENTS WHERE {Event.TS} >= :start AND {Event.TS} < :end AND {Event.TYPE} = 'impression' "
         f"AND {Event.FILM} IS NOT NULL AND {Event.SLATE} IS NOT NULL "
-        f"AND MOD({Event.USER}, {BUCKETS * wide}) < {BUCKETS}",
+        f"AND {Event.USER} <= :below",
         window=span,
         parameters=parameters,
     )
