@@ -7,129 +7,33 @@ is not counted, and the status says how much of its window is known.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 
 from monitoring import objective_rules
-from monitoring.burn import Budget, Burn, Counts, Floats, Guard, Level, budget, burn, words
+from monitoring.burn import Budget, Burn, Counts, Floats, Guard, budget, burn, words
 from monitoring.findings import Interval
 from monitoring.ground import Ground
 from monitoring.objective_rules import ObjectiveRule, Rules
-from monitoring.service_counts import FINE, HOUR, Place, counted, floored, values
+from monitoring.objective_status import BudgetDay, ObjectiveAlert, ObjectiveStatus, Standing
+from monitoring.service_counts import FINE, HOUR, Place, counted, floored, newest, values
 from telemetry.system import Kind, SystemMetrics
 from telemetry.system.questions import EVERY, LEAST_WINDOW, UNITS
 from workspace.columns import Sample
-from workspace.errors import InvalidValueError
+from workspace.errors import InvalidValueError, UnknownError
 
-Standing = Literal["met", "at_risk", "missed", "unknown"]
+__all__ = ["BudgetDay", "ObjectiveAlert", "ObjectiveStatus", "course", "evaluate"]
+
 STALE: Final = dt.timedelta(hours=1)
+ABOUT: Final = dt.timedelta(minutes=15)
+"""Services last scraped within this of each other are judged as of the same moment."""
 LEAST_IN_TAIL: Final = 5
 """Requests beyond a quantile that make it worth a word: 100 requests for a p95."""
 MOST_REGIONS: Final = 0.5
 """When a larger share of the regions of a service fires, the service as a whole is named instead."""
+_DIMENSIONS: Final = (Sample.SERVICE, Sample.REGION)
 _LOOKED_BACK: Final = dt.timedelta(days=400)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectiveAlert:
-    """Something an objective says now.
-
-    Args:
-        objective: Its name.
-        level: Whether somebody is woken up.
-        segment: Where: service, and region where it is one.
-        rule: What was passed, in words.
-        text: One plain sentence.
-        value: The value of it: a burn rate, or what a limit was passed by, in its unit.
-        runbook: Where it says what to do; may be empty.
-    """
-
-    objective: str
-    level: Level
-    segment: Mapping[str, str]
-    rule: str
-    text: str
-    value: float
-    runbook: str = ""
-
-    @property
-    def key(self) -> str:
-        """What stays the same while it lasts: objective, level and place."""
-        place = ",".join(f"{name}={value}" for name, value in sorted(self.segment.items()))
-        return f"{self.objective}/{self.level}/{place or 'everywhere'}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {
-            "objective": self.objective,
-            "level": self.level,
-            "segment": dict(self.segment),
-            "rule": self.rule,
-            "text": self.text,
-            "value": self.value,
-            "runbook": self.runbook,
-            "key": self.key,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectiveStatus:
-    """How one objective stands in one place.
-
-    Args:
-        name: The objective.
-        title: It in words.
-        kind: ``budget`` or ``threshold``.
-        segment: Service, and region where it is one; empty for every service and region together.
-        target: Share that shall be good; of a threshold the limit.
-        unit: ``share`` or ``s``.
-        window: Over which it is judged.
-        attained: Share that was good, of a threshold the newest value that lies farthest beyond; None: not estimable.
-        remaining: Share of the budget that is left; None of a threshold, or where it is not estimable.
-        standing: ``met``; ``at_risk`` when something fires or the interval reaches past the target; ``missed``.
-        burns: How each alert rule stands.
-        alerts: What fires.
-        total: Requests, or minutes, counted.
-        as_of: The moment it is about; None without samples.
-        note: What is missing; empty when nothing is.
-    """
-
-    name: str
-    title: str
-    kind: Literal["budget", "threshold"]
-    segment: Mapping[str, str]
-    target: float
-    unit: str
-    window: dt.timedelta
-    attained: Interval | None
-    remaining: Interval | None
-    standing: Standing
-    burns: tuple[Burn, ...] = ()
-    alerts: tuple[ObjectiveAlert, ...] = ()
-    total: float = 0.0
-    as_of: dt.datetime | None = None
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "kind": self.kind,
-            "segment": dict(self.segment),
-            "target": self.target,
-            "unit": self.unit,
-            "window_s": self.window.total_seconds(),
-            "attained": self.attained.to_dict() if self.attained else None,
-            "remaining": self.remaining.to_dict() if self.remaining else None,
-            "standing": self.standing,
-            "burns": [one.to_dict() for one in self.burns],
-            "alerts": [one.to_dict() for one in self.alerts],
-            "total": self.total,
-            "as_of": self.as_of.isoformat() if self.as_of else None,
-            "note": self.note,
-        }
 
 
 def evaluate(
@@ -154,20 +58,100 @@ def evaluate(
     moment = at or ground.clock.now()
     if moment.tzinfo is None:
         raise InvalidValueError(f"at == {moment}", "must be an aware datetime", "pass tzinfo=datetime.UTC")
-    newest = ground.system.known(moment - _LOOKED_BACK, moment).last
-    if newest is None or newest < moment - max(one.window for one in rules.objective):
-        since = "at all" if newest is None else f"since {newest:%Y-%m-%d %H:%M}"
+    last = ground.system.known(moment - _LOOKED_BACK, moment).last
+    if last is None or last < moment - max(one.window for one in rules.objective):
+        since = "at all" if last is None else f"since {last:%Y-%m-%d %H:%M}"
         return tuple(_unknown(rule, f"not estimable: there is no sample {since}") for rule in rules.objective)
-    as_of = min(newest, moment)
-    late = f"the newest sample is of {as_of:%Y-%m-%d %H:%M}" if moment - as_of > STALE else ""
+    scraped = newest(ground.system, min(last, moment))
     found: list[ObjectiveStatus] = []
     for rule in rules.objective:
+        groups = _alike({name: at for name, at in scraped.items() if name in (rule.services or scraped)}, moment)
         if rule.kind == "threshold":
-            found.append(_threshold(ground.system, rule, as_of, late))
+            found.append(_threshold(ground.system, rule, groups))
             continue
         nothing = f"not estimable: nothing was counted in {words(rule.window)}"
-        found += _budgets(ground.system, rule, rules, as_of, late) or [_unknown(rule, nothing)]
+        budgets = [status for group in groups for status in _budgets(ground.system, rule, rules, group)]
+        found += budgets or [_unknown(rule, nothing)]
     return tuple(found)
+
+
+def course(
+    ground: Ground, name: str, *, service: str, region: str | None = None, rules: Rules | None = None
+) -> tuple[BudgetDay, ...]:
+    """Return how the budget of an objective was used up, day by day of its window, the oldest first.
+
+    Args:
+        ground: Whose system metrics are asked.
+        name: The objective.
+        service: Of which service.
+        region: Of which region; None for all together.
+        rules: The objectives; None reads those of the workspace.
+
+    Raises:
+        UnknownError: When there is no such budget, or nothing of the service is known.
+    """
+    budgets = {one.name: one for one in (rules or objective_rules.load(ground.paths)).objective if one.kind == "budget"}
+    if name not in budgets:
+        raise UnknownError(f"objective == {name!r}", "must be a budget", f"there is {', '.join(budgets)}")
+    rule, now = budgets[name], ground.clock.now()
+    last = ground.system.known(now - rule.window, now).last
+    scraped = newest(ground.system, min(last, now)) if last else {}
+    counts: Mapping[Place, Counts] = {}
+    if service in scraped:
+        counts = counted(
+            ground.system,
+            rule.question,
+            services=(service,),
+            until=scraped[service],
+            window=rule.window,
+            limit_s=rule.limit_s,
+        )
+    place = service, region or EVERY
+    if place not in counts:
+        raise UnknownError(
+            f"{_place_text(dict(zip(_DIMENSIONS, place, strict=True)))} has no samples", "must have some"
+        )
+    return _days(counts[place], _target(rule))
+
+
+def _days(counts: Counts, target: float) -> tuple[BudgetDay, ...]:
+    # A slot belongs to the day it begins in.
+    days = ((counts.end_s - counts.width_s) // 86_400).astype(np.int64)
+    allowed = (1 - target) * float(np.nansum(counts.total))
+    found, spent = [], 0.0
+    for day in range(int(days[0]), int(days[-1]) + 1):
+        inside = (days == day) & ~np.isnan(counts.total) & ~np.isnan(counts.bad)
+        total, bad = float(counts.total[inside].sum()), float(counts.bad[inside].sum())
+        spent += bad
+        found.append(
+            BudgetDay(
+                day=dt.date(1970, 1, 1) + dt.timedelta(days=day),
+                total=total if inside.any() else None,
+                bad=bad if inside.any() else None,
+                remaining=1 - spent / allowed if allowed > 0 else 1.0,
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Services that were last scraped at about the same time."""
+
+    services: tuple[str, ...]
+    as_of: dt.datetime
+    late: str
+
+
+def _alike(scraped: Mapping[str, dt.datetime], moment: dt.datetime) -> list[_Group]:
+    groups: list[_Group] = []
+    for name, at in sorted(scraped.items(), key=lambda item: (item[1], item[0]), reverse=True):
+        if groups and groups[-1].as_of - at <= ABOUT:
+            groups[-1] = replace(groups[-1], services=(*groups[-1].services, name))
+        else:
+            late = f"the newest sample of {name} is of {at:%Y-%m-%d %H:%M}" if moment - at > STALE else ""
+            groups.append(_Group(services=(name,), as_of=at, late=late))
+    return groups
 
 
 def _unknown(rule: ObjectiveRule, note: str) -> ObjectiveStatus:
@@ -193,16 +177,19 @@ def _target(rule: ObjectiveRule) -> float:
     return value
 
 
-def _budgets(
-    metrics: SystemMetrics, rule: ObjectiveRule, rules: Rules, as_of: dt.datetime, late: str
-) -> list[ObjectiveStatus]:
+def _budgets(metrics: SystemMetrics, rule: ObjectiveRule, rules: Rules, group: _Group) -> list[ObjectiveStatus]:
     counts = counted(
-        metrics, rule.question, services=rule.services, until=as_of, window=rule.window, limit_s=rule.limit_s
+        metrics,
+        rule.question,
+        services=group.services,
+        until=group.as_of,
+        window=rule.window,
+        limit_s=rule.limit_s,
     )
     found = []
     for service in dict.fromkeys(service for service, _ in counts):
         regions = [place for place in counts if place[0] == service and place[1] != EVERY] if rule.by_region else []
-        statuses = [_budget(rule, rules, place, counts[place], late) for place in ((service, EVERY), *regions)]
+        statuses = [_budget(rule, rules, place, counts[place], group.late) for place in ((service, EVERY), *regions)]
         found += _placed(statuses)
     return found
 
@@ -300,11 +287,17 @@ def _spread(firing: Sequence[ObjectiveStatus]) -> ObjectiveAlert:
     return replace(worst, segment=segment, text=f"{worst.text[:-1]}; the same in {names}.")
 
 
-def _threshold(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime, late: str) -> ObjectiveStatus:
+def _threshold(metrics: SystemMetrics, rule: ObjectiveRule, groups: Sequence[_Group]) -> ObjectiveStatus:
     limit, unit = _target(rule), UNITS[rule.question]
-    latest, note = _latest(metrics, rule, as_of)
+    latest: dict[Place, Floats] = {}
+    notes: list[str] = []
+    for group in groups:
+        judged, missing = _latest(metrics, rule, group)
+        latest |= judged
+        notes += [note for note in (group.late, missing) if note]
+    as_of = groups[0].as_of if groups else None
     if not latest:
-        return replace(_unknown(rule, "; ".join(filter(None, (late, note)))), as_of=as_of)
+        return replace(_unknown(rule, "; ".join(notes) or "not estimable: no such service has samples"), as_of=as_of)
     newest = {place: float(series[~np.isnan(series)][-1]) for place, series in latest.items()}
     beyond = [place for place, series in latest.items() if np.nanmin(series) > limit]
     worst = max(newest.values())
@@ -323,23 +316,23 @@ def _threshold(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime, 
         standing=standing,
         alerts=alerts,
         as_of=as_of,
-        note="; ".join(filter(None, (late, note))),
+        note="; ".join(notes),
     )
 
 
-def _latest(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime) -> tuple[dict[Place, Floats], str]:
+def _latest(metrics: SystemMetrics, rule: ObjectiveRule, group: _Group) -> tuple[dict[Place, Floats], str]:
     """Return the newest windows of every place that can be judged, and what is missing."""
     for step in (FINE, HOUR):
-        newest = floored(as_of, step)
+        end = floored(group.as_of, step)
         span = max(rule.lasting, step, LEAST_WINDOW)
-        answers = _asked(metrics, rule, rule.question, newest, span, step)
+        answers = _asked(metrics, group, rule, rule.question, end, span, step)
         known = {place: one for place, one in answers.items() if np.mean(~np.isnan(one)) > MOST_REGIONS}
         if len(known) < MOST_REGIONS * max(1, len(answers)) or not known:
             continue
         judged = known
         if rule.question in (Kind.LATENCY_QUANTILE, Kind.ERROR_RATE):
             share = 1 - rule.quantile if rule.question == Kind.LATENCY_QUANTILE else _target(rule)
-            rates = _asked(metrics, rule, Kind.REQUEST_RATE, newest, span, step)
+            rates = _asked(metrics, group, rule, Kind.REQUEST_RATE, end, span, step)
             width = max(step, LEAST_WINDOW).total_seconds()
             judged = {
                 place: one
@@ -348,24 +341,25 @@ def _latest(metrics: SystemMetrics, rule: ObjectiveRule, as_of: dt.datetime) -> 
             }
         few = len(answers) - len(judged)
         return judged, f"{few} of {len(answers)} services and regions have too few requests or samples" if few else ""
-    return {}, f"not estimable: no samples in the {words(rule.lasting)} before {as_of:%Y-%m-%d %H:%M}"
+    return {}, f"not estimable: no samples in the {words(rule.lasting)} before {group.as_of:%Y-%m-%d %H:%M}"
 
 
 def _asked(
     metrics: SystemMetrics,
+    group: _Group,
     rule: ObjectiveRule,
     kind: Kind,
-    newest: dt.datetime,
+    end: dt.datetime,
     span: dt.timedelta,
     step: dt.timedelta,
 ) -> dict[Place, Floats]:
     return values(
         metrics,
         kind,
-        start=newest - span,
-        end=newest,
+        start=end - span,
+        end=end,
         step=step,
-        services=rule.services,
+        services=group.services,
         quantile=rule.quantile,
         limit_s=rule.limit_s,
     )[1]
@@ -379,7 +373,7 @@ def _limit_alert(rule: ObjectiveRule, place: Place, value: float, limit: float, 
         Kind.LATENCY_QUANTILE: f"is what {rule.quantile:.0%} of the requests take at most",
     }[rule.question]
     shown, allowed = (f"{one:.0%}" if unit == "share" else f"{one * 1000:,.0f} ms" for one in (value, limit))
-    segment = dict(zip((Sample.SERVICE, Sample.REGION), place, strict=True))
+    segment = dict(zip(_DIMENSIONS, place, strict=True))
     return ObjectiveAlert(
         objective=rule.name,
         level=rule.level,

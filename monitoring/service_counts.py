@@ -17,6 +17,7 @@ FINE: Final = dt.timedelta(minutes=5)
 HOUR: Final = dt.timedelta(hours=1)
 FINELY: Final = dt.timedelta(days=3)
 """How far back the newest windows are counted finely, where the samples are that fine."""
+WEEKS: Final = dt.timedelta(weeks=4)
 LEAST_KNOWN: Final = 0.5
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 Place = tuple[str, str]
@@ -69,6 +70,27 @@ def values(
         quantile=quantile,
     )
     return table(metrics.answer(question))
+
+
+def newest(metrics: SystemMetrics, last: dt.datetime) -> dict[str, dt.datetime]:
+    """Return about when each service was last scraped: one that went silent is judged as of then, and said to be late.
+
+    Args:
+        metrics: What is asked.
+        last: The newest sample of all.
+    """
+    found: dict[str, dt.datetime] = {}
+    for step, back in ((FINE, dt.timedelta(days=1)), (HOUR, WEEKS)):
+        width = max(step, LEAST_WINDOW)
+        end = floored(last, step)
+        seconds, up = values(metrics, Kind.AVAILABILITY, start=end - back, end=end, step=step)
+        for (service, _), one in up.items():
+            at = dt.datetime.fromtimestamp(seconds[np.flatnonzero(~np.isnan(one))[-1]], dt.UTC)
+            # A window has a value until it no longer reaches back to the last sample.
+            at = at if at == end else at - width
+            if service not in found or at > found[service]:
+                found[service] = at
+    return found
 
 
 def counted(

@@ -12,7 +12,7 @@ from data.synthetic.history.plan import Plan, plan
 from data.synthetic.history.spec import HistorySpec
 from data.synthetic.history.system import Moments, samples
 from data.synthetic.regions import REGION_CODES
-from monitoring.findings import Finding, Severity
+from monitoring.findings import Finding, Outcome, Severity
 from monitoring.ground import Ground
 from monitoring.incidents import Services, find, waits_for
 from tests.monitoring.served import START, platform, standing
@@ -126,26 +126,45 @@ def test_nothing_fires_where_nothing_happens(tmp_path: Path) -> None:
     assert (outcome.findings, outcome.notes, outcome.looked_at) == ((), (), 10)
 
 
-def test_restarts_single_scrapes_and_what_is_always_so_are_no_incidents(tmp_path: Path) -> None:
-    up = np.ones(N)
-    up[500] = 0
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+    """Two services that fail apart, one that is down for 20 minutes, and what is no incident."""
+    early, late, down, scrape = np.full(N, 0.001), np.full(N, 0.001), np.ones(N), np.ones(N)
+    early[300:330], late[600:630] = 0.2, 0.2
+    down[500:504], scrape[500] = 0, 0
     but = {
-        ("bff", "DE"): {"restarts": (200, 900)},
-        ("bff", "US"): {"errors": 0.03},
-        ("gateway", "US"): {"up": up, "requests": 3},
+        ("gateway", "DE"): {"errors": early},
+        ("bff", "DE"): {"errors": late, "restarts": (200, 900)},
+        ("bff", "US"): {"up": down},
+        ("content", "US"): {"errors": 0.03},
+        ("user", "US"): {"up": scrape},
+        ("user", "DE"): {"requests": 3, "errors": np.where(np.arange(N) == 700, 1.0, 0.0)},
     }
-    with standing(tmp_path, platform(N, but=but), HAND_END) as ground:
-        assert Services().look(ground).findings == ()
+    samples = platform(N, services=("gateway", "bff", "user", "content"), but=but)
+    mine = (samples["service"] == "content") & (samples["region"] == "DE")
+    gap = mine & (samples["ts"] > START + 20 * HOUR) & (samples["ts"] < START + 26 * HOUR)
+    with standing(tmp_path_factory.mktemp("eventful"), samples[~gap], HAND_END) as ground:
+        yield Services().look(ground)
 
 
-def test_downtime_is_an_incident_and_its_ends_are_between_samples(tmp_path: Path) -> None:
-    up = np.ones(N)
-    up[500:504] = 0
-    with standing(tmp_path, platform(N, but={("bff", "US"): {"up": up}}), HAND_END) as ground:
-        (finding,) = Services().look(ground).findings
-    assert (finding.metric, dict(finding.segment)) == ("availability", {"service": "bff", "region": "US"})
-    assert (finding.onset.low, finding.onset.high) == (START + 499 * FIVE, START + 500 * FIVE)
-    assert finding.ended == START + 503.5 * FIVE
+def test_what_fails_apart_is_apart_and_the_usual_is_no_incident(eventful: Outcome) -> None:
+    assert [(each.metric, each.segment["service"], each.segment["region"]) for each in eventful.findings] == [
+        ("errors", "bff", "DE"),
+        ("availability", "bff", "US"),
+        ("errors", "gateway", "DE"),
+    ]
+
+
+def test_downtime_is_dated_between_samples(eventful: Outcome) -> None:
+    down = one(eventful.findings, "availability")
+    assert (down.onset.low, down.onset.high) == (START + 499 * FIVE, START + 500 * FIVE)
+    assert down.ended == START + 503.5 * FIVE
+    assert down.severity == Severity.CRITICAL
+
+
+def test_gap_of_one_service_is_a_note(eventful: Outcome) -> None:
+    # By the hour: an hour that begins or ends with a sample is not unknown.
+    assert eventful.notes == ("content in DE: no samples between 2026-01-05 21:00 and 2026-01-06 01:00",)
 
 
 def test_incident_that_lasts_has_no_end_and_counts_the_last_minutes(tmp_path: Path) -> None:
@@ -169,26 +188,6 @@ def test_hourly_samples_date_by_the_hour_and_say_so(tmp_path: Path) -> None:
         (finding,) = Services().look(ground).findings
     assert (finding.onset.low, finding.onset.high) == (START + 199 * HOUR, START + 200 * HOUR)
     assert finding.effect.value == pytest.approx(0.2)
-
-
-def test_two_services_that_fail_apart_are_two_incidents(tmp_path: Path) -> None:
-    early, late = np.full(N, 0.001), np.full(N, 0.001)
-    early[300:330], late[600:630] = 0.2, 0.2
-    but = {("gateway", "DE"): {"errors": early}, ("bff", "DE"): {"errors": late}}
-    with standing(tmp_path, platform(N, but=but), HAND_END) as ground:
-        found = Services().look(ground).findings
-    assert [each.segment["service"] for each in found] == ["bff", "gateway"]
-
-
-def test_gap_of_one_service_is_a_note(tmp_path: Path) -> None:
-    table = platform(N)
-    mine = (table["service"] == "bff") & (table["region"] == "DE")
-    gap = mine & (table["ts"] > START + 20 * HOUR) & (table["ts"] < START + 26 * HOUR)
-    with standing(tmp_path, table[~gap], HAND_END) as ground:
-        outcome = Services().look(ground)
-    assert outcome.findings == ()
-    # By the hour: an hour that begins or ends with a sample is not unknown.
-    assert outcome.notes == ("bff in DE: no samples between 2026-01-05 21:00 and 2026-01-06 01:00",)
 
 
 def test_without_samples_says_that_nothing_is_estimable(tmp_path: Path) -> None:
