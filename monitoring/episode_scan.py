@@ -26,6 +26,7 @@ LEAK_NOISE: Final = 6.0
 LEAK_SURE: Final = 10.0
 MOST_POINTS: Final = 1_500
 GAP_HOURS: Final = 2
+MOST_NAMED: Final = 3
 _HOUR_S: Final = 3_600.0
 
 
@@ -124,22 +125,34 @@ class Scan:
         )
 
     def _downs(self, availability: dict[Place, Floats]) -> list[Episode]:
+        self._note_gaps(availability)
         found = []
         for place, up in availability.items():
-            self._note_gaps(place, up[: self._newest[place] + 1])
             down = 1 - up
             for first, last in grouped(down > ROUNDING, bridged=0):
                 if float(np.nanmax(down[first : last + 1])) >= DOWN:
                     found.append(self._gauge("availability", place, Run(first=first, last=last), down, usual=0.0))
         return found
 
-    def _note_gaps(self, place: Place, up: Floats) -> None:
-        for first, last in grouped(np.isnan(up), bridged=0):
-            if last - first + 1 >= GAP_HOURS:
-                since, until = moment(self._seconds[first] - _HOUR_S), moment(self._seconds[last])
-                self.notes.append(
-                    f"{place[0]} in {place[1]}: no samples between {since:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M}"
-                )
+    def _note_gaps(self, availability: dict[Place, Floats]) -> None:
+        """Say which series have no samples when; those of one gap in one line, whatever their number."""
+        gaps: dict[tuple[int, int], list[Place]] = {}
+        newest = max(self._newest.values())
+        for place, up in availability.items():
+            mine = self._newest[place]
+            for first, last in grouped(np.isnan(up[: mine + 1]), bridged=0):
+                gaps.setdefault((first, last), []).append(place)
+            if mine < newest:
+                gaps.setdefault((mine + 1, newest), []).append(place)
+        for (first, last), places in sorted(gaps.items()):
+            if last - first + 1 < GAP_HOURS:
+                continue
+            named = ", ".join(f"{service} in {region}" for service, region in places)
+            if len(places) > MOST_NAMED:
+                named = f"{len(places)} of {len(availability)} services and regions"
+            since = moment(self._seconds[first] - self._widths[first])
+            until = "" if last == newest else f" until {self._at(last):%Y-%m-%d %H:%M}"
+            self.notes.append(f"{named}: no samples since {since:%Y-%m-%d %H:%M}{until}")
 
     def _gauges(self, measure: Measure) -> list[Episode]:
         found: list[Episode] = []

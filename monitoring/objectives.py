@@ -23,7 +23,7 @@ from telemetry.system.questions import EVERY, LEAST_WINDOW, UNITS
 from workspace.columns import Sample
 from workspace.errors import InvalidValueError, UnknownError
 
-__all__ = ["BudgetDay", "ObjectiveAlert", "ObjectiveStatus", "course", "evaluate"]
+__all__ = ["BudgetDay", "ObjectiveAlert", "ObjectiveStatus", "Standing", "course", "evaluate"]
 
 STALE: Final = dt.timedelta(hours=1)
 ABOUT: Final = dt.timedelta(minutes=15)

@@ -162,9 +162,20 @@ def test_downtime_is_dated_between_samples(eventful: Outcome) -> None:
     assert down.severity == Severity.CRITICAL
 
 
-def test_gap_of_one_service_is_a_note(eventful: Outcome) -> None:
+def test_gaps_are_notes(eventful: Outcome) -> None:
     # By the hour: an hour that begins or ends with a sample is not unknown.
-    assert eventful.notes == ("content in DE: no samples between 2026-01-05 21:00 and 2026-01-06 01:00",)
+    assert eventful.notes == ("content in DE: no samples since 2026-01-05 21:00 until 2026-01-06 01:00",)
+
+
+def test_series_that_stop_together_are_one_note_and_an_incident_may_last_until_then(tmp_path: Path) -> None:
+    errors = np.full(N, 0.001)
+    errors[-90:] = 0.3
+    samples = platform(N, services=("gateway", "bff", "console"), but={("bff", "DE"): {"errors": errors}})
+    stopped = (samples["service"] != "console") & (samples["ts"] > HAND_END - 7 * HOUR)
+    with standing(tmp_path, samples[~stopped], HAND_END) as ground:
+        outcome = Services().look(ground)
+    assert outcome.notes == ("4 of 6 services and regions: no samples since 2026-01-08 18:00",)
+    assert [(each.metric, each.ended) for each in outcome.findings] == [("errors", None)]
 
 
 def test_incident_that_lasts_has_no_end_and_counts_the_last_minutes(tmp_path: Path) -> None:
