@@ -13,8 +13,8 @@ SOURCES := pyproject.toml constraints.txt
 
 run: $(VENV)/.installed
 	@$(BIN)/recommendr init
-	@$(BIN)/recommendr monitor run --fail-on never
-	@exec $(BIN)/recommendr dashboard
+	@$(BIN)/recommendr monitor run --watch >/dev/null 2>&1 & watching=$$!; trap "kill $$watching" EXIT; \
+	$(BIN)/recommendr dashboard
 
 # The stored samples in a Prometheus on 127.0.0.1:9090, by hand; needs prometheus and promtool on the path.
 run-prometheus: $(VENV)/.installed

@@ -18,6 +18,7 @@ from workspace.columns import Rollup
 
 if TYPE_CHECKING:
     from dashboard.components import Tone
+    from monitoring.benchmark import BenchmarkScore
 
 WATCHED: Final = ("drift.", "objectives.", "outliers.")
 _DRIFT: Final = ("drift.",)
@@ -231,6 +232,19 @@ def model() -> None:
                  "each counts as 0"),
             ]
         )  # fmt: skip
+    st.header("On the benchmark", anchor=False)
+    scores = loaders.scores()
+    if scores:
+        components.table(
+            ("Index version", "Scored (UTC)", "precision@5", "95 % interval", "Users", "With nothing relevant"),
+            [_score(one) for one in scores],
+            caption="The newest first; who has nothing relevant counts as 0",
+            numeric=("precision@5", "95 % interval", "Users", "With nothing relevant"),
+        )
+    else:
+        components.banner(
+            "No index version has been scored on the benchmark yet.", command="recommendr monitor benchmark --score"
+        )
     check = loaders.agreement().value
     st.header("Does it follow the benchmark?", anchor=False)
     components.show(f"<p>{components.text(check.note)}</p>")
@@ -240,6 +254,15 @@ def model() -> None:
             [(name, f"{online:.3f}", f"{offline:.3f}") for name, (online, offline) in check.versions.items()],
             caption="Versions measured both ways", numeric=("Online", "Offline"),
         )  # fmt: skip
+
+
+def _score(one: "BenchmarkScore") -> Sequence[object]:
+    low, high = one.precision.low, one.precision.high
+    return (
+        one.index_version, f"{one.scored_at:%Y-%m-%d %H:%M}", f"{one.precision.value:.4f}",
+        "–" if low is None or high is None else f"{low:.4f} to {high:.4f}", f"{len(one.user_ids):,}",
+        f"{one.without_positive:,}",
+    )  # fmt: skip
 
 
 PANELS: Final[dict[str, Callable[[], None]]] = {

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from monitoring.benchmark import BenchmarkDrift
 from monitoring.drift.telemetry import TelemetryDrift
 from monitoring.exposure.detector import ExposureDrift
 from monitoring.exposure.slates import SlateDrift
@@ -19,6 +20,7 @@ ALL: Final[tuple[Detector, ...]] = (
     ExposureDrift(),
     SlateDrift(),
     InputDrift(),
+    BenchmarkDrift(),
     OddUsers(),
     OddFilms(),
     OddSlates(),

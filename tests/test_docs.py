@@ -42,7 +42,7 @@ def command_paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[st
 def unknown_words(root: Any, words: list[str]) -> list[str]:
     """Commands and options of one documented call that do not exist."""
     command, unknown = root, []
-    options = {option for parameter in root.params for option in parameter.opts} | {"--help"}
+    options = {option for parameter in root.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
     for word in (word.strip("[]`,;.:()…") for word in words):
         if word in {"|", "&&", "#", "→", ">"}:
             break
@@ -54,7 +54,7 @@ def unknown_words(root: Any, words: list[str]) -> list[str]:
             if word not in children:
                 return [*unknown, word]
             command = children[word]
-            options |= {option for parameter in command.params for option in parameter.opts}
+            options |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     return unknown
 
 

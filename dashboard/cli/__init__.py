@@ -16,6 +16,7 @@ from dashboard.cli import (
     experiment_registry,
     index,
     monitor,
+    monitor_benchmark,
     monitor_goals,
     recommendation,
     synthetic,
@@ -92,6 +93,7 @@ def monitor_root(context: typer.Context) -> None:
 
 monitor.register(watching)
 monitor_goals.register_goals(watching)
+monitor_benchmark.register(watching)
 app.add_typer(watching, name="monitor")
 telemetry_ingest.register(telemetry)
 telemetry_query.register(telemetry)

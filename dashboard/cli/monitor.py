@@ -72,10 +72,10 @@ def run(
     with _opened(home) as ground:
         from dashboard.cli import monitor_rendering
 
-        def once() -> "RunReport":
+        def once(only: Sequence[str] | None = None) -> "RunReport":
             from monitoring.runs import Runner
 
-            return Runner(ground, _detectors(), only=detector, actor=ACTOR, send=deliver).run()
+            return Runner(ground, _detectors(), only=detector or only, actor=ACTOR, send=deliver).run()
 
         if watch:
             _watch(ground, once)
@@ -244,7 +244,7 @@ def _deliver_only(home: Path | None, *, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAULT)
 
 
-def _watch(ground: "Ground", once: "Callable[[], RunReport]") -> None:
+def _watch(ground: "Ground", once: "Callable[[Sequence[str] | None], RunReport]") -> None:
     """Run again and again until it is interrupted."""
     import time
 

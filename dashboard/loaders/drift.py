@@ -8,6 +8,7 @@ from dashboard.freshness import Kept
 from dashboard.loaders.kept import ask
 from dashboard.loaders.watching import ground
 from monitoring import changes
+from monitoring.benchmark import BenchmarkScore, history
 from monitoring.drift import cells as reading
 from monitoring.drift import telemetry as drift
 from monitoring.drift.cells import Cells, Segment
@@ -68,6 +69,11 @@ def changed(start: dt.datetime, end: dt.datetime, findings: Sequence[Finding]) -
 def precision() -> Kept[Precision | None]:
     """Return the online stand-in for precision@5 of the last week; None without any."""
     return ask((load_settings(), "proxy", _version()), lambda: next(iter(weekly(ground())), None), ttl=_TTL)
+
+
+def scores() -> list[BenchmarkScore]:
+    """Return the scores of index versions on the benchmark, the newest first."""
+    return history(ground())
 
 
 def agreement() -> Kept[ProxyCheck]:
