@@ -13,12 +13,13 @@ Source: the scan statistic over spans is Kulldorff 1997, "A spatial scan statist
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from monitoring.drift.dating import CONFIDENCE_DROP
 from monitoring.exposure.days import FilmDays
 from monitoring.exposure.shares import robust_excess
 from monitoring.ground import Ground
@@ -44,6 +45,9 @@ CAP: Final = 16.0
 """One film's share in the mix of a day is cut: a single film is another detector's business."""
 LEAST_EXPECTED: Final = 3.0
 """A film that is usually shown fewer times in the gap can't be told to be gone."""
+LINGERS: Final = 0.05
+"""So much of its usual share a group may still have in a gap: visits that began before it go on."""
+LINGERS_FOR: Final = dt.timedelta(minutes=5)
 _PARTS: Final = np.array([0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8])
 _MOST_FILMS: Final = 4_000
 _HOUR: Final = dt.timedelta(hours=1)
@@ -175,32 +179,81 @@ def _by_hour(ground: Ground, table: FilmDays, whole: NDArray[np.int64], first: i
     found = vanished(hours, expected, longest=min(slots, 72))
     if found is None:
         return None
-    at, ended = start + found.first * _HOUR, start + found.stop * _HOUR
-    # Whole hours are inside the gap: it can have begun in the hour before.
-    return Gap(at=at, low=at - _HOUR, high=at, ended=ended if found.stop < slots else None,
-               found=_spread(found, whole, table))  # fmt: skip
+    spread = _spread(found, whole, table)
+    at, low, high = _edge(ground, table, spread, start + (found.first - 1) * _HOUR, falls=True)
+    # The hour before the first whole one is where it began, the hour after the last where it was over.
+    ended = _edge(ground, table, spread, start + found.stop * _HOUR, falls=False)[0] if found.stop < slots else None
+    return Gap(at=at, low=low, high=high, ended=ended, found=spread)
+
+
+def _edge(
+    ground: Ground, table: FilmDays, found: Vanished, hour: dt.datetime, *, falls: bool
+) -> tuple[dt.datetime, dt.datetime, dt.datetime]:
+    """Return in which minute of an hour films went, or came back, with the interval of that moment."""
+    counts = _counts(ground, table, (hour, hour + _HOUR), 60, "MINUTE")
+    part, total = counts[found.gone].sum(axis=0), counts.sum(axis=0)
+    usual = float(found.expected[found.gone].sum() / found.expected.sum())
+    places = change_of_share(part, total, usual, falls=falls)
+    minute, low, high = (hour + place * dt.timedelta(minutes=1) for place in places)
+    return minute, low - LINGERS_FOR, high + LINGERS_FOR
+
+
+def change_of_share(part: Floats, total: Floats, usual: float, *, falls: bool) -> tuple[int, int, int]:
+    """Return the slot at which a share falls from the usual to next to nothing, or rises back to it.
+
+    Args:
+        part: Counts of the group, shape (n_slots,).
+        total: Counts of all.
+        usual: The usual share, in (0, 1).
+        falls: Whether it falls or rises.
+
+    Returns:
+        The likeliest slot, the earliest and the latest that are likely at 95 %; from 0 to n_slots.
+
+    Source: binomial likelihood ratio of a change point, Siegmund 1988.
+
+    Example:
+        >>> change_of_share(np.array([5.0, 6, 0, 0]), np.array([10.0] * 4), 0.5, falls=True)
+        (2, 2, 2)
+    """
+    usual = min(max(usual, 1e-6), 1 - 1e-6)
+    gone = LINGERS * usual
+    rest = total - part
+    gain = part * np.log(usual / gone) + rest * np.log((1 - usual) / (1 - gone))
+    # Log likelihood of the usual share up to a slot and of the other from it on; the other way round when it rises.
+    likelihood = np.concatenate([[0.0], np.cumsum(gain if falls else -gain)])
+    likely = np.flatnonzero(likelihood >= likelihood.max() - CONFIDENCE_DROP / 2)
+    return int(np.argmax(likelihood)), int(likely[0]), int(likely[-1])
 
 
 def _hours(ground: Ground, table: FilmDays, span: tuple[int, int], slots: int) -> Floats:
-    window = (table.days[span[0]], table.days[span[1]])
-    parameters: dict[str, Value] = {
-        "start": _midnight(window[0]).replace(tzinfo=None),
-        "end": _midnight(window[1]).replace(tzinfo=None) + dt.timedelta(days=1),
-    }
+    window = (_midnight(table.days[span[0]]), _midnight(table.days[span[1]]) + dt.timedelta(days=1))
+    return _counts(ground, table, window, slots, "HOUR")
+
+
+def _counts(
+    ground: Ground,
+    table: FilmDays,
+    window: tuple[dt.datetime, dt.datetime],
+    slots: int,
+    unit: Literal["HOUR", "MINUTE"],
+) -> Floats:
+    """Return the impressions of each film in each hour or minute of a window, shape (n_films, n_slots)."""
+    start, end = (moment.replace(tzinfo=None) for moment in window)
+    parameters: dict[str, Value] = {"start": start, "end": end}
     frame = ground.warehouse.query(
-        f"SELECT DATE_TRUNC('HOUR', {Event.TS}) AS {Rollup.HOUR}, {Event.FILM}, "
+        f"SELECT DATE_TRUNC('{unit}', {Event.TS}) AS {Rollup.HOUR}, {Event.FILM}, "
         f"CAST(COUNT(*) AS BIGINT) AS {Rollup.IMPRESSIONS} FROM EVENTS "
         f"WHERE {Event.TS} >= :start AND {Event.TS} < :end AND {Event.TYPE} = 'impression' "
         f"AND {Event.FILM} IS NOT NULL GROUP BY 1, 2",
-        window=window,
+        window=(start.date(), (end - dt.timedelta(microseconds=1)).date()),
         parameters=parameters,
     )
     out = np.zeros((len(table.films), slots))
     known = pd.Index(table.films.astype(str)).get_indexer(frame[Event.FILM].astype(str))
-    begin = pd.Timestamp(window[0])
-    hour = ((pd.to_datetime(frame[Rollup.HOUR]) - begin) / pd.Timedelta(hours=1)).to_numpy().astype(np.int64)
-    kept = known >= 0
-    out[known[kept], hour[kept]] = frame[Rollup.IMPRESSIONS].to_numpy(dtype=np.float64)[kept]
+    since = (pd.to_datetime(frame[Rollup.HOUR]) - pd.Timestamp(start)) / ((end - start) / slots)
+    slot, kept = since.to_numpy().astype(np.int64), known >= 0
+    out[known[kept], slot[kept]] = frame[Rollup.IMPRESSIONS].to_numpy(dtype=np.float64)[kept]
     return out
 
 

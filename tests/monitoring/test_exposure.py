@@ -12,7 +12,7 @@ from monitoring.exposure import ExposureDrift, SlateDrift
 from monitoring.exposure.clicks import lost_clicks, pushed
 from monitoring.exposure.days import FilmDays, matrices, placed
 from monitoring.exposure.episodes import episodes
-from monitoring.exposure.gaps import unusual_days, vanished
+from monitoring.exposure.gaps import change_of_share, unusual_days, vanished
 from monitoring.exposure.shares import risen_films, shifted_groups
 from monitoring.exposure.slates import difference, repeated
 from monitoring.ground import opened
@@ -142,6 +142,22 @@ def test_films_that_vanish_together_are_found_and_come_back() -> None:
     assert found is not None
     assert (found.first, found.stop) == (50, 53)
     assert np.flatnonzero(found.gone).tolist() == list(range(1, FILMS, 2))
+
+
+@pytest.mark.parametrize("falls", [True, False])
+def test_change_of_share_finds_the_minute(falls: bool) -> None:
+    rng = np.random.default_rng(12)
+    total = rng.poisson(20.0, 60).astype(float)
+    there = np.arange(60) < 23 if falls else np.arange(60) >= 23
+    part = rng.binomial(total.astype(int), np.where(there, 0.4, 0.0)).astype(float)
+    minute, low, high = change_of_share(part, total, 0.4, falls=falls)
+    assert low <= minute <= high
+    assert abs(minute - 23) <= 1
+
+
+def test_change_of_share_that_never_falls_is_at_the_end() -> None:
+    total = np.full(60, 20.0)
+    assert change_of_share(total * 0.4, total, 0.4, falls=True)[0] == 60
 
 
 def test_chance_makes_no_gap() -> None:

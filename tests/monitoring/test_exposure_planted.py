@@ -47,12 +47,13 @@ def test_the_studio_that_stuffs_keywords_is_found(planted: Exposed, found: dict[
     assert set(one.evidence["film_ids"]) == set(truth["film_ids"])
 
 
-def test_the_gap_of_the_provider_is_found_to_the_hour(planted: Exposed, found: dict[str, Finding]) -> None:
+def test_the_gap_of_the_provider_is_found_to_five_minutes(planted: Exposed, found: dict[str, Finding]) -> None:
     truth, one = planted.planted["provider_outage"], found["gap"]
     assert one.segment == {"provider": truth["provider"]}
     assert one.onset.low <= dt.datetime.fromisoformat(truth["from"]) <= one.onset.high
+    assert abs(one.onset.at - dt.datetime.fromisoformat(truth["from"])) <= dt.timedelta(minutes=5)
     assert one.ended is not None
-    assert abs(one.ended - dt.datetime.fromisoformat(truth["to"])) <= dt.timedelta(hours=1)
+    assert abs(one.ended - dt.datetime.fromisoformat(truth["to"])) <= dt.timedelta(minutes=5)
 
 
 def test_the_film_of_the_click_farm_is_found(planted: Exposed, found: dict[str, Finding]) -> None:
