@@ -1,0 +1,105 @@
+"""Workspaces with half a year of telemetry, with and without truths planted in it, for simulations of monitoring."""
+
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from dashboard.planted import planted_plans
+from data.synthetic.history import HistorySpec, write_history
+from experiments.plan import State
+from experiments.registry import Registry
+from monitoring.ground import Ground, opened
+from telemetry.parts import EVENTS, PartLog
+from telemetry.rollups import statements
+from telemetry.system import SeriesStore
+from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.protocol import Step
+from telemetry.warehouse.tables import FILM_DAY, USER_DAY
+from workspace.clock import FrozenClock
+from workspace.files import write_bytes
+from workspace.paths import Paths
+from workspace.settings import Settings
+from workspace.store import Store
+
+END: Final = dt.date(2026, 3, 2)
+NOW: Final = dt.datetime(2026, 3, 2, 0, 10, tzinfo=dt.UTC)
+_DAY: Final = dt.timedelta(days=1)
+_BATCH: Final = 14
+
+
+@contextmanager
+def world(seed: int, users: int, weeks: int, *, planted: bool) -> Iterator[tuple[Ground, dict[str, Any]]]:
+    """Make a workspace, open it, and remove it afterwards.
+
+    Args:
+        seed: Seed of the history.
+        users: How many there are.
+        weeks: How long it is.
+        planted: Whether anything happens in it.
+
+    Yields:
+        The opened workspace, and what is true of it.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, clock = Path(name), FrozenClock(NOW)
+        spec = HistorySpec(users=users, weeks=weeks, seed=seed, end=END, films=200, planted=planted)
+        write_history(spec, folder / "history", physical=True, workers=1, cells_a_file=64)
+        truth: dict[str, Any] = json.loads((folder / "history" / "truth.json").read_text("utf-8"))
+        settings = Settings(home=folder / "home")
+        paths = Paths(settings.home).ensure()
+        SeriesStore(paths).import_parquet(folder / "history" / "system")
+        write_bytes(paths.logs / "history.jsonl", (folder / "history" / "logs" / "history.jsonl").read_bytes())
+        store = Store.open(settings)
+        try:
+            parts = PartLog(store, paths, clock)
+            _lay(parts, folder / "history")
+            warehouse = EmbeddedWarehouse(parts)
+            _roll_up(parts, warehouse)
+            warehouse.close()
+            _register(Registry(store, clock=clock), truth)
+        finally:
+            store.close()
+        with opened(settings, clock) as ground:
+            yield ground, truth
+
+
+def _lay(parts: PartLog, folder: Path) -> None:
+    added = []
+    for day in sorted((folder / "events").glob("date=*")):
+        for file in sorted(day.glob("*.parquet")):
+            with parts.target(EVENTS, dt.date.fromisoformat(day.name[5:])) as (temporary, finished):
+                temporary.hardlink_to(file)
+            added.append(finished())
+    parts.commit(added=added)
+
+
+def _roll_up(parts: PartLog, warehouse: EmbeddedWarehouse) -> None:
+    """Sum up by user and by film alone: in a world of this size no detector reads another rollup."""
+    digests, days = parts.digests(EVENTS), parts.dates(EVENTS)
+    for table, sql in ((USER_DAY, statements.user_day()), (FILM_DAY, statements.film_day())):
+        for at in range(0, len(days), _BATCH):
+            run = days[at : at + _BATCH]
+            around = {
+                "start": dt.datetime.combine(run[0], dt.time()),
+                "end": dt.datetime.combine(run[-1] + _DAY, dt.time()),
+            }
+            step = Step(
+                table=table, dates=tuple(run), sql=sql, window=(run[0], run[-1]),
+                digests=tuple(digests[day] for day in run), parameters=around,
+            )  # fmt: skip
+            warehouse.apply([step])
+
+
+def _register(registry: Registry, truth: dict[str, Any]) -> None:
+    for plan, state in planted_plans(truth):
+        over = state is not State.RUNNING
+        registry.adopt(
+            plan, state, "simulation",
+            launched_at=dt.datetime.combine(plan.start, dt.time(), dt.UTC),
+            stopped_at=NOW if over else None,
+            stop_reason="planned end" if over else None,
+        )  # fmt: skip
