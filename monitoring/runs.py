@@ -59,7 +59,7 @@ class Runner:
     Args:
         ground: The stores.
         detectors: All there are.
-        only: Names of those that shall look; None for all. Alerts of the others stay as they are.
+        only: Names of those that shall look; None for all. Findings and alerts of the others stay as they are.
         actor: Who runs it, for the ledger.
         send: Whether to deliver at the end; what is to be told waits in the outbox otherwise.
         explain: Fills in likely causes; None takes `monitoring.causes.explain`.
@@ -107,7 +107,7 @@ class Runner:
         """
         clock, started = self._ground.clock, self._ground.clock.now()
         self._faults, self._failed = [], set()
-        outcomes = self._explained(self._looked())
+        outcomes = self._with_earlier(self._explained(self._looked()))
         rules = self._rules()
         report = RunReport(run_id=new_id("run"), started_at=started, finished_at=started, as_of=self._as_of())
         if rules is not None:
@@ -145,6 +145,15 @@ class Runner:
             outcomes.append(replace(outcome, seconds=spent))
         return tuple(outcomes)
 
+    def _with_earlier(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+        """Add what detectors that were not asked had found last: the report is about all of them."""
+        if self._only is None:
+            return outcomes
+        before = latest(self._ground.store)
+        known = {one.detector: one for one in (before.outcomes if before else ()) if one.detector not in self._only}
+        known |= {one.detector: one for one in outcomes}
+        return tuple(known[one.name] for one in self._detectors if one.name in known)
+
     def _explained(self, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         findings = [finding for outcome in outcomes for finding in outcome.findings]
         if not findings:
@@ -173,7 +182,7 @@ class Runner:
     def _asked(self, rules: Rules, outcomes: Sequence[Outcome]) -> Signals:
         signals = collect(
             rules,
-            outcomes,
+            [one for one in outcomes if one.detector not in self._failed],
             sorted(self._failed),
             now=self._ground.clock.now(),
             read=self._read or self._measure,

@@ -19,9 +19,11 @@ from monitoring.objectives import ObjectiveAlert, ObjectiveStatus
 from monitoring.remediation import SETTLING
 from monitoring.reports import RunReport
 from monitoring.runs import Runner, history, known_names, latest
-from monitoring.watching import AT_LEAST, watch
+from monitoring.watching import AT_LEAST, EVERY, watch
 from recommender import activation, index
+from telemetry.system.series import SeriesStore
 from tests.monitoring.alarms import HOUR, KNOWN, NOW, Detects, finding, grounded, reading, receiving
+from tests.telemetry.sampled import samples
 from workspace import logs
 from workspace.clock import FrozenClock
 from workspace.errors import NotEstimableError, UnknownError
@@ -115,6 +117,11 @@ def test_a_detector_that_was_not_asked_keeps_its_alerts(ground: Ground) -> None:
     run(ground, drift, users)
     report = run(ground, drift, users, only=["outliers.users"])
     assert (drift.looks, users.looks, len(report.firing())) == (1, 2, 1)
+    # The report is about all of them all the same.
+    assert [one.detector for one in report.outcomes] == ["drift.telemetry", "outliers.users"]
+    kept = latest(ground.store)
+    assert kept is not None
+    assert kept.findings == (finding(),)
     with pytest.raises(UnknownError, match=r"detector == 'drift'.*the detectors are drift\.telemetry"):
         run(ground, drift, only=["drift"])
 
@@ -304,7 +311,7 @@ def test_watching_tells_of_new_data_within_a_minute(ground: Ground, clock: Froze
     detector = Detects()
     with receiving() as receiver:
         rules(ground, HOOK.format(url=receiver.url), DRIFT)
-        watched = watch(ground, lambda: run(ground, detector), wait)
+        watched = watch(ground, lambda only: run(ground, detector, only=only), wait)
         assert next(watched).firing() == ()
         begun = time.monotonic()
         assert len(next(watched).firing()) == 1
@@ -314,14 +321,28 @@ def test_watching_tells_of_new_data_within_a_minute(ground: Ground, clock: Froze
     assert waited == [10, 10, 10]
 
 
-def test_watching_runs_now_and_then_without_news(ground: Ground, clock: FrozenClock) -> None:
+def test_watching_asks_only_those_to_whom_it_is_news(ground: Ground, clock: FrozenClock) -> None:
+    asked: list[Sequence[str] | None] = []
+
+    def once(only: Sequence[str] | None) -> RunReport:
+        asked.append(only)
+        return run(ground, Detects())
+
+    def wait(seconds: float) -> None:
+        clock.advance(dt.timedelta(seconds=seconds))
+        if len(asked) == 2:
+            SeriesStore(ground.paths).append(samples(2, start=clock.now() - dt.timedelta(minutes=5)))
+        if len(asked) == 3:
+            ground.ledger.append("somebody", "index.switch", "v7")
+
     rules(ground, DRIFT)
-    watched = watch(
-        ground, lambda: run(ground, Detects()), lambda seconds: clock.advance(dt.timedelta(seconds=seconds)) and None
-    )
-    next(watched)
-    next(watched)
-    assert clock.now() - NOW == AT_LEAST
+    watched = watch(ground, once, wait)
+    for _ in range(4):
+        next(watched)
+    services = ("objectives.services", "outliers.requests")
+    # At first all; after five minutes without news, and at new samples, those of the services; at a switch all.
+    assert asked == [None, services, services, None]
+    assert clock.now() - NOW == AT_LEAST + 2 * EVERY
 
 
 def test_known_names_are_those_there_are(ground: Ground) -> None:
