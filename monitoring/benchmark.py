@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,28 +51,21 @@ _FOLDER: Final = "benchmark"
 _MOST: Final = 500
 
 
-class BenchmarkGround(Protocol):
-    """A benchmark: the frames of a catalogue, and the version that vouches for them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkFrames:
+    """A benchmark: the frames of a catalogue, and the version that vouches for them.
 
-    @property
-    def version(self) -> str:
-        """What changes whenever the frames do."""
-        ...
+    Args:
+        version: What changes whenever the frames do.
+        films: Columns `Film.ALL`.
+        users: Columns `User.ALL`.
+        interactions: Columns `Interaction.ALL`.
+    """
 
-    @property
-    def films(self) -> "pd.DataFrame":
-        """Columns `Film.ALL`."""
-        ...
-
-    @property
-    def users(self) -> "pd.DataFrame":
-        """Columns `User.ALL`."""
-        ...
-
-    @property
-    def interactions(self) -> "pd.DataFrame":
-        """Columns `Interaction.ALL`."""
-        ...
+    version: str
+    films: "pd.DataFrame"
+    users: "pd.DataFrame"
+    interactions: "pd.DataFrame"
 
 
 class ScoreRow(Base):
@@ -139,7 +132,7 @@ class BenchmarkScore:
 
 
 def rescore(
-    ground: Ground, benchmark: BenchmarkGround, *, version: str | None = None, k: int = K, embed: Embed | None = None
+    ground: Ground, benchmark: BenchmarkFrames, *, version: str | None = None, k: int = K, embed: Embed | None = None
 ) -> BenchmarkScore:
     """Judge an index version on the benchmark and keep the score.
 
@@ -386,7 +379,7 @@ def _manifest(ground: Ground, version: str | None) -> "Manifest":
 
 
 def _judged(
-    ground: Ground, manifest: "Manifest", benchmark: BenchmarkGround, k: int, embed: Embed | None
+    ground: Ground, manifest: "Manifest", benchmark: BenchmarkFrames, k: int, embed: Embed | None
 ) -> "tuple[Judged, Split, list[str]]":
     from recommender.building import embed_films
     from recommender.catalogue import build_catalogue

@@ -3,15 +3,24 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from data.synthetic import WorldSpec, generate
-from monitoring.benchmark import BenchmarkDrift, BenchmarkScore, against_history, everyone, history, keep, made, rescore
+from monitoring.benchmark import (
+    BenchmarkDrift,
+    BenchmarkFrames,
+    BenchmarkScore,
+    against_history,
+    everyone,
+    history,
+    keep,
+    made,
+    rescore,
+)
 from monitoring.ground import Ground, opened
 from monitoring.proxy import offline_figures
 from recommender.building import BuildOptions, build_index
@@ -30,17 +39,7 @@ BLOCKS = ("genre", "keyword", "acclaim", "popularity")
 WORLD = generate(WorldSpec(films=120, users=60, seed=4, end=dt.date(2026, 1, 1), interactions_per_user=25))
 
 
-@dataclass(frozen=True)
-class Frames:
-    """A small world instead of the committed benchmark."""
-
-    version: str = "b1"
-    films: pd.DataFrame = None  # type: ignore[assignment]
-    users: pd.DataFrame = None  # type: ignore[assignment]
-    interactions: pd.DataFrame = None  # type: ignore[assignment]
-
-
-SMALL = Frames(films=WORLD.films, users=WORLD.users, interactions=WORLD.interactions)
+SMALL = BenchmarkFrames(version="b1", films=WORLD.films, users=WORLD.users, interactions=WORLD.interactions)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from data.synthetic import WorldSpec, generate
 from experiments.plan import State
 from monitoring.changes import gather, served
 from monitoring.findings import Finding, Interval, Onset, Severity
 from monitoring.ground import Ground, opened
+from recommender.activation import activate
+from recommender.building import BuildOptions, build_index
+from recommender.catalogue import build_catalogue, save_catalogue
+from recommender.configuration import Configuration
 from telemetry.parts import PartLog
 from telemetry.rollups import roll_up
 from telemetry.warehouse.embedded import EmbeddedWarehouse
@@ -113,6 +118,40 @@ def test_gather_takes_incidents_and_gaps_from_findings(ground: Ground) -> None:
     )
     found = gather(ground, at(3), at(4), findings=told)
     assert {(one.kind, one.name) for one in found} == {("incident", "latency bff GB"), ("provider", "boreal")}
+
+
+def test_gather_names_new_features_and_a_provider_that_failed(tmp_path: Path) -> None:
+    world = generate(WorldSpec(films=40, users=12, seed=4, end=dt.date(2026, 1, 1), interactions_per_user=8))
+    refused = {"provider": "boreal", "ok": False, "reason": "half of its films are gone"}
+    known = build_catalogue(
+        world.films,
+        world.users,
+        world.interactions,
+        manifest={"providers": [{"provider": "aurora", "ok": True}, refused]},
+    )
+    settings, clock = Settings(home=tmp_path / "home"), FrozenClock(at(0))
+    with opened(settings, clock) as ground:
+        save_catalogue(known, ground.paths)
+        ground.ledger.append("ann", "catalogue.import", known.snapshot_id, {"films": 40})
+        versions = []
+        for blocks in (("genre", "acclaim"), ("genre", "acclaim", "era")):
+            weights = Configuration(weights=dict.fromkeys(blocks, 1.0))
+            options = BuildOptions(only=blocks, configuration=weights, activate=False)
+            versions.append(build_index(settings, known, options=options, clock=clock).version)
+        clock.at = at(1)
+        activate(ground.paths, ground.ledger, versions[0], actor="ann")
+        clock.at = at(2)
+        activate(ground.paths, ground.ledger, versions[1], actor="ann")
+        found = {(one.kind, one.name): one for one in gather(ground, at(-1), at(3), findings=())}
+    assert set(found) == {
+        ("catalogue", known.snapshot_id),
+        ("provider", "boreal"),
+        ("index_version", versions[0]),
+        ("index_version", versions[1]),
+        ("feature_version", versions[1]),
+    }
+    assert found["feature_version", versions[1]].summary.startswith("features changed in blocks")
+    assert found["provider", "boreal"].summary.endswith("half of its films are gone")
 
 
 def test_gather_of_a_workspace_without_telemetry_is_empty(tmp_path: Path) -> None:
