@@ -21,6 +21,7 @@ from monitoring.findings import Cause, Change, ChangeKind, Finding
 from monitoring.ground import Ground
 from workspace.columns import Event, Rollup
 
+SLATES: Final = "drift.slates"
 UNKNOWN: Final = 0.25
 """Points of a cause that nobody recorded."""
 BEFORE: Final = dt.timedelta(days=4)
@@ -122,7 +123,7 @@ def _points(finding: Finding, change: Change, markets: Mapping[str, str]) -> flo
 def _plausible(finding: Finding, change: Change) -> float:
     group = finding.detector.partition(".")[0]
     kind = "survey" if finding.metric.startswith("survey") else group if group in PLAUSIBLE else "drift"
-    if finding.detector == EXPOSURE:
+    if finding.detector in {EXPOSURE, SLATES}:
         kind = "gap" if finding.metric == GAP else "exposure"
     return PLAUSIBLE[kind][change.kind]
 

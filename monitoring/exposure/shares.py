@@ -69,9 +69,10 @@ def shifted_groups(table: FilmDays, attributes: pd.DataFrame, names: tuple[str, 
     """
     known = attributes.reindex(list(table.films))
     groups = {
-        (name, str(value)): np.flatnonzero((known[name] == value).to_numpy(dtype=bool))
+        (name, str(value)): np.asarray(rows, dtype=np.int64)
         for name in names
-        for value in sorted({one for one in known[name].dropna() if one})
+        for value, rows in sorted(known.reset_index(drop=True).groupby(name).indices.items())
+        if value
     }
     found: list[Shift] = []
     gone = np.zeros(len(table.films), dtype=bool)
