@@ -13,6 +13,7 @@ import datetime as dt
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -231,12 +232,12 @@ def tree(
     prices = load_prices(ground.paths)
     risks = {one.id: one for one in file.risk}
     lasting = [one for one in findings if one.ended is None]
+    figures = _figures(ground, file, moment, weeks)
 
     def node(goal: Goal) -> GoalNode:
         children = tuple(node(child) for child in file.goal if child.parent == goal.id)
         below = [inner.status for child in children for inner in child.walk()]
-        reading = read(goal.measure, ground, at=moment) if goal.measure else None
-        course = trend(goal.measure, ground, weeks=weeks, at=moment) if goal.measure and weeks else ()
+        reading, course = figures.get(goal.measure or "", (None, ()))
         target = goal.target_at(prices)
         return GoalNode(
             goal=goal,
@@ -253,6 +254,20 @@ def tree(
         )
 
     return tuple(node(goal) for goal in file.goal if goal.parent is None)
+
+
+def _figures(
+    ground: "Ground", file: GoalFile, at: dt.datetime, weeks: int
+) -> dict[str, tuple[Reading, tuple[Reading, ...]]]:
+    """Return the figure and the course of every measure that goals name, as many at a time as the warehouse takes."""
+    names = list(dict.fromkeys(goal.measure for goal in file.goal if goal.measure))
+    with ThreadPoolExecutor(max(1, ground.warehouse.side_by_side)) as pool:
+        readings = [pool.submit(read, name, ground, at=at) for name in names]
+        courses = [pool.submit(trend, name, ground, weeks=weeks, at=at) if weeks else None for name in names]
+        return {
+            name: (reading.result(), course.result() if course else ())
+            for name, reading, course in zip(names, readings, courses, strict=True)
+        }
 
 
 def status_of(reading: Reading | None, op: Literal[">=", "<="] | None, target: float | None) -> Status:

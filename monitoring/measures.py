@@ -6,15 +6,15 @@ is never 0.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from monitoring.findings import Interval
 from monitoring.service_figures import DAY, HOUR, SERVING, ServiceFigure, ServiceQuestion, service_figure, service_weeks
-from monitoring.user_figures import Figure, Ratio, blocks, change, relevant_slates
+from monitoring.user_figures import Figure, Ratio, blocks, changes, relevant_slates
 from telemetry.system.questions import Kind
 from workspace.columns import Rollup, Trial
 from workspace.errors import RecommendrError, StateError, UnknownError
@@ -259,29 +259,31 @@ _ENGAGEMENT: Final = Ratio(name="engagement", numerator=Trial.INTERACTIONS, deno
 
 
 def _engagement(ground: "Ground", at: dt.datetime) -> Reading:
-    return _engaged(ground, last_day(ground, at), MONTH)
+    end, first = last_day(ground, at), ground.days()[0]
+    missing = 2 * MONTH - ((end - first).days + 1)
+    if missing > 0:
+        note = f"not estimable: it takes {MONTH} days to compare with and {MONTH} after them; {missing} are missing"
+        return _nothing("relative", end, note)
+    return _engaged(ground, [end], MONTH)[0]
 
 
 def _engagement_weeks(ground: "Ground", at: dt.datetime, count: int) -> tuple[Reading, ...]:
     end, first = last_day(ground, at), ground.days()[0]
     ends = [end - WEEK * block * DAY for block in reversed(range(count))]
     # The weeks compared with have no change from themselves.
-    return tuple(_engaged(ground, day, WEEK) for day in ends if day - (WEEK - 1) * DAY >= first + MONTH * DAY)
+    return tuple(_engaged(ground, [day for day in ends if day - (WEEK - 1) * DAY >= first + MONTH * DAY], WEEK))
 
 
-def _engaged(ground: "Ground", end: dt.date, days: int) -> Reading:
+def _engaged(ground: "Ground", ends: Sequence[dt.date], days: int) -> list[Reading]:
     first = ground.days()[0]
-    missing = MONTH + days - ((end - first).days + 1)
-    if missing > 0:
-        needed = f"{MONTH} days to compare with and {days} after them"
-        return _nothing("relative", end, f"not estimable: it takes {needed}; {missing} are missing")
-    found = change(ground, _ENGAGEMENT, (first, first + (MONTH - 1) * DAY), (end - (days - 1) * DAY, end))
-    reading = _of_figure(found, "relative", end)
-    if any(first < day <= end for day in ground.rotations) and not reading.note:
-        note = "the pseudonym key changed in between: nobody can be told to be the same user, the interval is wider"
-        return Reading(value=reading.value, low=reading.low, high=reading.high, n=reading.n, unit="relative",
-                       as_of=reading.as_of, note=note)  # fmt: skip
-    return reading
+    earlier = (first, first + (MONTH - 1) * DAY)
+    found = changes(ground, _ENGAGEMENT, earlier, [(end - (days - 1) * DAY, end) for end in ends])
+    readings = [_of_figure(one, "relative", end) for one, end in zip(found, ends, strict=True)]
+    turned = "the pseudonym key changed in between: nobody can be told to be the same user, the interval is wider"
+    return [
+        replace(one, note=turned) if not one.note and any(first < day <= end for day in ground.rotations) else one
+        for one, end in zip(readings, ends, strict=True)
+    ]
 
 
 def _service(

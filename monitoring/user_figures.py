@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitoring.ground import Ground
+    from telemetry.warehouse.sql import Value
 
 MOST_EVENTS: Final = 30_000_000
 """Figures of single slates are read from the events themselves; of more rows than this the oldest days are left out."""
@@ -125,8 +126,10 @@ def blocks(
     return [found for one in wanted for found in _figures(ground, frame, one, by, grouped=grouped)]
 
 
-def change(ground: "Ground", wanted: Ratio, earlier: tuple[dt.date, dt.date], later: tuple[dt.date, dt.date]) -> Figure:
-    """Return how much a ratio changed from one span of days to another, relatively; 0.05 is 5 % more.
+def changes(
+    ground: "Ground", wanted: Ratio, earlier: tuple[dt.date, dt.date], later: Sequence[tuple[dt.date, dt.date]]
+) -> list[Figure]:
+    """Return how much a ratio changed from one span of days to each of some others, relatively; 0.05 is 5 % more.
 
     The same users are in both spans and their covariance counts, so that loyal users narrow the interval.
 
@@ -134,30 +137,43 @@ def change(ground: "Ground", wanted: Ratio, earlier: tuple[dt.date, dt.date], la
         ground: The stores.
         wanted: The ratio.
         earlier: First and last day of the span compared with.
-        later: First and last day of the span in question; must begin after the other ends.
+        later: First and last day of each span in question; each must begin after the other ends.
+
+    Returns:
+        One figure for each later span, in their order, its number as the block.
 
     Raises:
-        InvalidValueError: When the spans overlap.
+        InvalidValueError: When a span overlaps the one compared with, or ends before it begins.
     """
-    if not earlier[0] <= earlier[1] < later[0] <= later[1]:
-        raise InvalidValueError(
-            f"spans == {earlier[0]} … {earlier[1]}, {later[0]} … {later[1]}", "must lie one after the other"
-        )
-    windows = {USER_DAY.name: [earlier, later]}
-    rows = sum(ground.warehouse.rows(USER_DAY, span) for span in (earlier, later))
-    grouped = rows > MOST_USER_DAYS
-    sql = _change_sql(wanted, unit=Rollup.BUCKET if grouped else Event.USER)
-    parameters = {"first": earlier[0], "last": earlier[1], "turn": later[0], "end": later[1]}
-    row = ground.warehouse.query(sql, windows=windows, window=(earlier[0], later[1]), parameters=parameters).iloc[0]
-    users = int(row[_ACCOUNTS] or 0)
-    nothing = Figure(name=wanted.name, block=0, segment="", value=np.nan, low=np.nan, high=np.nan, users=users)
+    if not later:
+        return []
+    for span in later:
+        if not earlier[0] <= earlier[1] < span[0] <= span[1]:
+            raise InvalidValueError(
+                f"spans == {earlier[0]} … {earlier[1]}, {span[0]} … {span[1]}", "must lie one after the other"
+            )
+    whole = (min(span[0] for span in later), max(span[1] for span in later))
+    grouped = sum(ground.warehouse.rows(USER_DAY, span) for span in (earlier, whole)) > MOST_USER_DAYS
+    parameters: dict[str, Value] = {"first": earlier[0], "last": earlier[1], "turn": whole[0], "end": whole[1]}
+    for number, span in enumerate(later):
+        parameters |= {f"from_{number}": span[0], f"to_{number}": span[1]}
+    sql = _changes_sql(wanted, len(later), unit=Rollup.BUCKET if grouped else Event.USER)
+    window, windows = (earlier[0], whole[1]), {USER_DAY.name: [earlier, whole]}
+    row = ground.warehouse.query(sql, window=window, windows=windows, parameters=parameters).iloc[0]
     k = ground.settings.k_anonymity
-    if users < k or any(0 < row[name] < k for name in ("positive_late", "positive_early")):
+    return [_change_of(row, wanted, number, k, grouped=grouped) for number in range(len(later))]
+
+
+def _change_of(row: "pd.Series[Any]", wanted: Ratio, number: int, k: int, *, grouped: bool) -> Figure:
+    users = int(row[_ACCOUNTS] if grouped else row[f"units_{number}"])
+    nothing = Figure(name=wanted.name, block=number, segment="", value=np.nan, low=np.nan, high=np.nan, users=users)
+    if users < k or any(0 < row[name] < k for name in (f"positive_{number}", "positive_early")):
         return replace(nothing, users=0, note=_few(k))
+    four = _four(number)
     covariance = np.empty((4, 4))
     for i, j in combinations_with_replacement(range(4), 2):
-        covariance[i, j] = covariance[j, i] = row[f"cov_{_FOUR[i]}_{_FOUR[j]}"]
-    value, low, high = relative_change([row[f"mean_{name}"] for name in _FOUR], covariance, float(row[_UNITS]))
+        covariance[i, j] = covariance[j, i] = row[f"cov_{four[i]}_{four[j]}"]
+    value, low, high = relative_change([row[f"mean_{name}"] for name in four], covariance, float(row[_UNITS]))
     if not np.isfinite(value):
         return replace(nothing, note=f"not estimable: {wanted.numerator} is 0 in one of the two spans")
     return replace(nothing, value=value, low=low, high=high)
@@ -260,25 +276,33 @@ SELECT {keys}, COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {moments}
 FROM per_unit GROUP BY {keys} ORDER BY {keys}"""
 
 
-def _change_sql(wanted: Ratio, *, unit: str) -> str:
+def _four(number: int) -> tuple[str, str, str, str]:
+    """Return the names of numerator and denominator of a later span, and of the earlier one."""
+    return (f"x_{number}", f"y_{number}", "x_early", "y_early")
+
+
+def _changes_sql(wanted: Ratio, count: int, *, unit: str) -> str:
     x, y = (_EXPRESSIONS.get(name, name) for name in (wanted.numerator, wanted.denominator))
-    parts = zip(_FOUR, ((x, ">="), (y, ">="), (x, "<"), (y, "<")), strict=True)
-    summed = ", ".join(f"SUM(IFF({Rollup.DATE} {sign} :turn, {sql}, 0)) AS {name}" for name, (sql, sign) in parts)
-    moments = [f"CAST(AVG({name}) AS DOUBLE) AS mean_{name}" for name in _FOUR]
-    pairs = combinations_with_replacement(_FOUR, 2)
+    spans = {"early": (":first", ":last")} | {str(at): (f":from_{at}", f":to_{at}") for at in range(count)}
+    summed = ", ".join(
+        f"SUM(IFF({Rollup.DATE} >= {first} AND {Rollup.DATE} <= {last}, {sql}, 0)) AS {name}_{of}"
+        for of, (first, last) in spans.items()
+        for name, sql in (("x", x), ("y", y))
+    )
+    moments = [f"CAST(AVG({name}_{of}) AS DOUBLE) AS mean_{name}_{of}" for of in spans for name in ("x", "y")]
+    pairs = dict.fromkeys(pair for at in range(count) for pair in combinations_with_replacement(_four(at), 2))
     moments += [f"CAST(COVAR_SAMP({a}, {b}) AS DOUBLE) AS cov_{a}_{b}" for a, b in pairs]
+    moments += [f"COUNT_IF(x_{of} > 0) AS positive_{of}" for of in spans]
+    moments += [f"COUNT_IF({' OR '.join(f'{name} <> 0' for name in _four(at))}) AS units_{at}" for at in range(count)]
     return f"""WITH per_unit AS (
   SELECT {unit} AS {_UNIT}, {summed}, APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
   FROM USER_DAY WHERE ({Rollup.DATE} >= :first AND {Rollup.DATE} <= :last)
     OR ({Rollup.DATE} >= :turn AND {Rollup.DATE} <= :end)
   GROUP BY {unit}
 )
-SELECT COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, COUNT_IF(x_late > 0) AS positive_late,
-  COUNT_IF(x_early > 0) AS positive_early, {", ".join(moments)}
-FROM per_unit"""
+SELECT COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {", ".join(moments)} FROM per_unit"""
 
 
-_FOUR: Final = ("x_late", "y_late", "x_early", "y_early")
 _PARTS: Final = ("contributing", "mean_x", "mean_y", "var_x", "var_y", "cov_xy")
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from monitoring import user_figures
-from monitoring.user_figures import SLATES_A_USER, Ratio, blocks, change, relevant_slates
+from monitoring.user_figures import SLATES_A_USER, Ratio, blocks, changes, relevant_slates
 from tests.monitoring.conftest import END, START, Watched
 from workspace.columns import Event, Rollup, Trial
 from workspace.errors import InvalidValueError
@@ -113,9 +113,9 @@ def test_slates_a_user_counts_accounts(watched: Watched) -> None:
     assert one.high - one.value == pytest.approx(margin)
 
 
-def test_change_pairs_the_users(watched: Watched) -> None:
+def test_changes_pairs_the_users(watched: Watched) -> None:
     early, late = (START, START + dt.timedelta(days=27)), (END - dt.timedelta(days=27), END)
-    found = change(watched.ground, CTR, early, late)
+    (found,) = changes(watched.ground, CTR, early, [late])
     rng = np.random.default_rng(0)
     parts = []
     for first, last in (late, early):
@@ -129,12 +129,23 @@ def test_change_pairs_the_users(watched: Watched) -> None:
     low, high = np.quantile(boot[:, 0] / boot[:, 1] / (boot[:, 2] / boot[:, 3]) - 1, [0.025, 0.975])
     assert found.low == pytest.approx(low, abs=0.04)
     assert found.high == pytest.approx(high, abs=0.04)
-    assert found.users == pytest.approx(len(table), abs=2)
+    assert found.users == len(table)
 
 
-def test_change_refuses_overlapping_spans(watched: Watched) -> None:
+def test_changes_of_several_spans_are_those_of_each(watched: Watched) -> None:
+    early = (START, START + dt.timedelta(days=27))
+    weeks = [(END - dt.timedelta(days=back + 6), END - dt.timedelta(days=back)) for back in (14, 7, 0)]
+    together = changes(watched.ground, ENGAGEMENT, early, weeks)
+    for number, (one, week) in enumerate(zip(together, weeks, strict=True)):
+        (alone,) = changes(watched.ground, ENGAGEMENT, early, [week])
+        assert (one.block, one.users) == (number, alone.users)
+        assert (one.value, one.low, one.high) == pytest.approx((alone.value, alone.low, alone.high), rel=1e-3)
+    assert changes(watched.ground, ENGAGEMENT, early, []) == []
+
+
+def test_changes_refuses_overlapping_spans(watched: Watched) -> None:
     with pytest.raises(InvalidValueError, match="one after the other"):
-        change(watched.ground, CTR, (START, END), (END, END))
+        changes(watched.ground, CTR, (START, END), [(END, END)])
 
 
 def liked_slates(events: pd.DataFrame) -> tuple[int, int]:
