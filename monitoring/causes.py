@@ -105,7 +105,7 @@ def _explained(finding: Finding, changes: Sequence[Change], markets: Mapping[str
         words = f"likely: {causes[0].change.summary or causes[0].change.name}"
     else:
         low, high = finding.onset.low - BEFORE, finding.onset.high + AFTER
-        near = sum(low <= one.at <= high for one in changes)
+        near = sum(low <= one.at <= high and not _same(finding, one) for one in changes)
         beside = f" that fits ({near} other change(s) at that time)" if near else ""
         words = f"no known change between {low:%Y-%m-%d} and {high:%Y-%m-%d}{beside}"
     return replace(finding, causes=causes, evidence={**finding.evidence, "cause": words})
@@ -113,8 +113,8 @@ def _explained(finding: Finding, changes: Sequence[Change], markets: Mapping[str
 
 def _points(finding: Finding, change: Change, markets: Mapping[str, str]) -> float:
     near = _nearness(finding, change.at)
-    if change.until is not None:
-        # What was taken away can be a cause as well, but what came is the likelier one.
+    if change.until is not None and change.kind != "index_version":
+        # What was taken away can be a cause as well; the end of an index version is the beginning of the next.
         near = max(near, 0.6 * _nearness(finding, change.until))
     points = _plausible(finding, change) * near * _fit(finding.segment, change.segment, change, markets)
     return points * (TOGETHER if _together(finding, change) else 1.0)

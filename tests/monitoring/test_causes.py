@@ -82,6 +82,11 @@ def test_an_incident_does_not_explain_itself() -> None:
     assert ranked(one, [change("incident", segment={"service": "bff"})]) == ()
 
 
+def test_the_end_of_a_version_is_told_as_the_beginning_of_the_next() -> None:
+    before, after = change(days=-30, until=NOON, name="v1"), change(name="v2")
+    assert [cause.change.name for cause in ranked(found(), [before, after])] == ["v2"]
+
+
 def test_the_end_of_an_experiment_may_be_a_cause() -> None:
     (cause,) = ranked(found(), [change("experiment", days=-14, until=NOON)])
     assert cause.reason.startswith("its end is near")
