@@ -43,7 +43,7 @@ def test_a_change_at_the_beginning_is_likely_and_no_more() -> None:
 
 def test_the_nearer_change_weighs_more() -> None:
     near, far = change(days=-0.5, name="near"), change(days=-3, name="far")
-    assert [cause.change.name for cause in ranked(found(), [far, near])][0] == "near"
+    assert next(cause.change.name for cause in ranked(found(), [far, near])) == "near"
 
 
 def test_what_came_long_before_or_well_after_is_no_cause() -> None:
