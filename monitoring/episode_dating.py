@@ -22,6 +22,8 @@ KINDS: Final[dict[Measure, Kind]] = {
     "memory": Kind.MEMORY,
     "cpu": Kind.CPU,
 }
+MOST_QUESTIONS: Final = 200
+"""Fine questions of one scan: where services flap for weeks, the rest of the stretches is dated by the hour."""
 _COUNTED: Final = (Kind.ERROR_RATE, Kind.WITHIN_LATENCY)
 _COUNTER_MEMBERS, _GAUGE_MEMBERS = (-1, 0), (-2, -1, 0)
 _BEFORE, _AFTER = 24, 36
@@ -47,6 +49,11 @@ class Dating:
     _asked: dict[tuple[Kind, str, dt.datetime, dt.datetime], tuple[Floats, dict[Place, Floats]]] = field(
         default_factory=dict
     )
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no more is asked."""
+        return len(self._asked) >= MOST_QUESTIONS
 
     def ends(
         self, measure: Measure, place: Place, first: Hour, last: Hour, *, lasting: bool
@@ -78,6 +85,7 @@ class Dating:
         seconds, read = self._fine(measure, place, first_s, last_s, rising=rising)
         known = np.flatnonzero(~np.isnan(read))
         inside = read[(seconds > first_s) & (seconds <= last_s)]
+        # Half of nothing is nothing, too.
         if 2 * len(known) <= len(read) or np.isnan(inside).all():
             return None, False
         outside = read[(seconds <= first_s) if rising else (seconds > last_s)]
@@ -116,6 +124,8 @@ class Dating:
         start, end = max(floored(start, HOUR), self.start), min(floored(end, HOUR), self.end)
         key = (KINDS[measure], place[0], start, end)
         if key not in self._asked:
+            if self.exhausted:
+                return np.empty(0), np.empty(0)
             self._asked[key] = values(
                 self.metrics, KINDS[measure], start=start, end=end, step=FINE, services=(place[0],)
             )

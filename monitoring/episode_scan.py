@@ -61,7 +61,10 @@ class Scan:
         self._newest = {place: int(np.flatnonzero(~np.isnan(one))[-1]) for place, one in up.items()}
         found: list[Episode] = []
         found += self._shares("errors", rates) + self._shares("latency", rates)
-        return found + self._downs(up) + self._gauges("memory") + self._gauges("cpu")
+        found += self._downs(up) + self._gauges("memory") + self._gauges("cpu")
+        if self._dating.exhausted:
+            self.notes.append(f"{len(found)} bad stretches: too many to date each finely, some are dated by the hour")
+        return found
 
     def _hours(self, kind: Kind) -> dict[Place, Floats]:
         """Return values by the hour, and of the part of an hour since the last whole one."""

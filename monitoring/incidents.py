@@ -169,8 +169,8 @@ def _finding(root: Sequence[Episode], group: Sequence[Episode], regions: int, no
         segment=segment,
         onset=onset,
         ended=ended.at if ended else None,
-        effect=_effect(root),
-        unit="share per day" if first.leaking else "share",
+        effect=_down(onset, ended, now) if first.measure == "availability" else _effect(root),
+        unit="share per day" if first.leaking else "min" if first.measure == "availability" else "share",
         p_value=_adjusted(root),
         severity=_severity(root, group, places, regions, now),
         summary=_summary(root, group, where, onset, ended, now),
@@ -200,6 +200,17 @@ def _effect(root: Sequence[Episode]) -> Interval:
         value=sum(one.level * one.total for one in root) / total,
         low=min(lows, default=None),
         high=max(highs, default=None),
+    )
+
+
+def _down(onset: Onset, ended: Onset | None, now: dt.datetime) -> Interval:
+    """Return the minutes of a downtime; of one that lasts, those until now."""
+    minute = dt.timedelta(minutes=1)
+    last = ended or Onset(at=max(now, onset.at), low=max(now, onset.at), high=max(now, onset.at))
+    return Interval(
+        value=(last.at - onset.at) / minute,
+        low=max(0.0, (last.low - onset.high) / minute),
+        high=(last.high - onset.low) / minute,
     )
 
 

@@ -160,6 +160,20 @@ def test_downtime_is_dated_between_samples(eventful: Outcome) -> None:
     assert (down.onset.low, down.onset.high) == (START + 499 * FIVE, START + 500 * FIVE)
     assert down.ended == START + 503.5 * FIVE
     assert down.severity == Severity.CRITICAL
+    # Four scrapes failed: down for more than 15 and less than 25 minutes.
+    assert (down.unit, down.effect.to_dict()) == ("min", {"value": 20.0, "low": 15.0, "high": 25.0})
+
+
+def test_services_that_flap_for_long_are_dated_by_the_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.episode_dating.MOST_QUESTIONS", 4)
+    errors = np.full(N, 0.001)
+    for first in range(0, N - 12, 72):
+        errors[first : first + 12] = 0.3
+    with standing(tmp_path, platform(N, but={("bff", "DE"): {"errors": errors}}), HAND_END) as ground:
+        outcome = Services().look(ground)
+    assert len(outcome.findings) == 16
+    assert outcome.notes == ("16 bad stretches: too many to date each finely, some are dated by the hour",)
+    assert all(each.ended is not None for each in outcome.findings)
 
 
 def test_gaps_are_notes(eventful: Outcome) -> None:
