@@ -37,8 +37,8 @@ LEAST_AUC: Final = 0.6
 LEAST_TASTE: Final = 0.02
 """Least energy distance between two weeks' tastes, of shares that sum to 1."""
 MOST_SNAPSHOTS: Final = 8
-MOST_VECTORS: Final = 600
-MOST_USERS: Final = 600
+MOST_VECTORS: Final = 400
+MOST_USERS: Final = 400
 SEED: Final = 20_251_027
 WEEK: Final = dt.timedelta(days=7)
 

@@ -20,8 +20,9 @@ TREES: Final = 100
 SEED: Final = 20_251_027
 CENTRAL: Final = 0.75
 """Share of the rows the robust covariance is made of: a quarter of all may be odd without moving it."""
-MOST_LEARNT: Final = 2_000
-"""Rows from which the covariance is learnt; more make it dearer and hardly better."""
+MOST_LEARNT: Final = 1_000
+A_COLUMN: Final = 40
+"""Rows from which the covariance is learnt, in all and for each column if that is more; more make it hardly better."""
 
 
 @runtime_checkable
@@ -133,8 +134,9 @@ class Mahalanobis(_Learnt):
         from sklearn.covariance import EmpiricalCovariance, MinCovDet
 
         known = self._learn(rows)
-        if len(known) > MOST_LEARNT:
-            known = known[np.random.default_rng(self._seed).choice(len(known), MOST_LEARNT, replace=False)]
+        most = max(MOST_LEARNT, A_COLUMN * known.shape[1])
+        if len(known) > most:
+            known = known[np.random.default_rng(self._seed).choice(len(known), most, replace=False)]
         with warnings.catch_warnings():
             # Columns in a line with one another: the pseudo-inverse below leaves their direction out.
             warnings.simplefilter("ignore")

@@ -1,13 +1,14 @@
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 from monitoring.ground import Ground, opened
 from monitoring.inputs import InputDrift
-from recommender.catalogue import Catalogue, save_catalogue
+from recommender.catalogue import Catalogue, build_catalogue, save_catalogue
 from recommender.index import switch, write_version
 from tests.recommender import catalogue_frames as frames
 from tests.recommender import world
@@ -26,8 +27,9 @@ def ground(home: Paths) -> Iterator[Ground]:
         yield one
 
 
+@cache
 def full() -> Catalogue:
-    known = world.catalogue()
+    known = world.catalogue(films=100, users=30)
     return world.changed(known, edits={film: {Film.SYNOPSIS: SYNOPSIS.format(film)} for film in known.films[Film.ID]})
 
 
@@ -52,7 +54,7 @@ def test_broken_synopses_are_dated_by_their_import_and_end_with_the_repair(groun
     lost = sound.films[Film.ID].tolist()[::4]
     broken = world.changed(sound, edits={film: {Film.SYNOPSIS: ""} for film in lost})
     repaired = world.changed(sound, edits={"2": {Film.SYNOPSIS: SYNOPSIS.format("second")}})
-    first, second, third = imported(ground, sound, 0), imported(ground, broken, 6), None
+    first, second = imported(ground, sound, 0), imported(ground, broken, 6)
     found = {one.metric: one for one in InputDrift().look(ground).findings}
     assert f"films.{Trait.NO_SYNOPSIS}" in found
     one = found[f"films.{Trait.SYNOPSIS_CHARS}"]
@@ -100,7 +102,7 @@ def test_versions_with_other_blocks_are_not_compared(ground: Ground) -> None:
 def test_a_new_taste_is_found_and_the_old_one_not(ground: Ground) -> None:
     rng = np.random.default_rng(3)
     films = [frames.film(str(i), f"F {i}", **{Film.GENRES: [world.GENRES[i % 4]]}) for i in range(1, 81)]
-    users = [f"u{i}" for i in range(60)]
+    users = [f"u{i}" for i in range(40)]
 
     def acts(day: int, genres: tuple[int, ...]):  # noqa: ANN202
         pool = [i for i in range(1, 81) if i % 4 in genres]
@@ -112,8 +114,6 @@ def test_a_new_taste_is_found_and_the_old_one_not(ground: Ground) -> None:
 
     for name, newest in (("old", (0, 1, 2, 3)), ("new", (0, 1))):
         rows = frames.interactions(*acts(10, (0, 1, 2, 3)), *acts(3, newest))
-        from recommender.catalogue import build_catalogue
-
         imported(ground, build_catalogue(frames.films(*films), frames.users(*users), rows), 0 if name == "old" else 1)
         found = [one for one in InputDrift().look(ground).findings if one.metric == "users.taste"]
         assert len(found) == (name == "new")
