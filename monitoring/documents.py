@@ -16,7 +16,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds
         {'ctr': None, 'at': '2026-05-01', 'users': [1, 2]}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {storable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if isinstance(value, dt.datetime | dt.date):
@@ -27,12 +27,22 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds
     return _scalar(value)
 
 
+def storable(text: str) -> str:
+    r"""Return a text as every store and wire takes it: without lone surrogates and without NUL.
+
+    Example:
+        >>> storable("a\ud800b\0") == "a?b\ufffd"
+        True
+    """
+    return str(text).encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _scalar(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
         return value
-    return str(value)
+    return storable(str(value))
 
 
 def outcome_of(document: Mapping[str, Any]) -> Outcome:

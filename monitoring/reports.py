@@ -89,10 +89,11 @@ class RunReport:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what was found, without times and figures that age: the same data give the same one."""
+        """SHA-256 of what was found, without times, evidence and figures that age: the same data give the same one."""
         firing = [[one["alert_id"], one["silenced"]] for one in self.alerts.get("firing", ())]
         stable = {
-            "outcomes": [{**one.to_dict(), "seconds": 0} for one in self.outcomes],
+            "findings": [_stable(finding) for outcome in self.outcomes for finding in outcome.findings],
+            "detector_notes": [[one.detector, *one.notes] for one in self.outcomes],
             "faults": [one.to_dict() for one in self.faults],
             "notes": list(self.notes),
             "firing": firing,
@@ -120,6 +121,13 @@ class RunReport:
         }
         read: dict[str, Any] = plain(document)
         return read
+
+
+def _stable(finding: Finding) -> dict[str, Any]:
+    document = finding.to_dict()
+    # Shares and examples may come from a sample.
+    del document["evidence"]
+    return document
 
 
 def report_of(document: Mapping[str, Any]) -> RunReport:

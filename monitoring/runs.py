@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Boolean, Date, DateTime, String, Text, delete, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from monitoring.alerts import outbox, states
 from monitoring.alerts.delivery import Delivered, deliver
-from monitoring.alerts.records import aware
-from monitoring.alerts.rules import Known, MeasureRule, Rules, load_rules
+from monitoring.alerts.records import AT_ONCE, aware
+from monitoring.alerts.rules import FindingRule, Known, MeasureRule, Rules, load_rules
 from monitoring.alerts.signals import Signal, Signals, collect
 from monitoring.findings import Finding, Outcome
 from monitoring.ground import Detector, Ground
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from monitoring.objectives import ObjectiveStatus
 
 ACTOR: Final = "monitor"
+MOST_KEPT: Final = 2_000
+"""Results of runs; one is some 20 kB."""
 _log: Final = logging.getLogger(__name__)
 
 Explain = Callable[[Sequence[Finding], Ground], Sequence[Finding]]
@@ -112,7 +114,7 @@ class Runner:
         report = RunReport(run_id=new_id("run"), started_at=started, finished_at=started, as_of=self._as_of())
         if rules is not None:
             signals, standing, notes = self._remedied(rules, self._asked(rules, outcomes))
-            kept = dt.timedelta(days=self._ground.settings.retention_days)
+            kept = self._keeping(rules)
             done = states.advance(self._ground.store, rules, signals, started, kept=kept)
             report = replace(
                 report,
@@ -127,6 +129,11 @@ class Runner:
             sent = deliver_due(self._ground, rules)
             report = replace(report, delivery=sent.to_dict(), finished_at=clock.now())
         return report
+
+    def _keeping(self, rules: Rules) -> dt.timedelta:
+        """Return how long what is over is kept: longer than it may be told, or it would be told again."""
+        recent = [rule.recent for rule in rules.rules if isinstance(rule, FindingRule)]
+        return max([dt.timedelta(days=self._ground.settings.retention_days), *(2 * one for one in recent)])
 
     def _looked(self) -> tuple[Outcome, ...]:
         outcomes = []
@@ -237,9 +244,17 @@ class Runner:
                 session.add(row)
             row.finished_at, row.as_of, row.ok = report.finished_at, report.as_of, report.ok
             row.report = json.dumps({**report.to_dict(), "digest": report.digest}, ensure_ascii=False)
+            self._thin(session)
             oldest = report.finished_at - dt.timedelta(days=self._ground.settings.retention_days)
-            session.execute(delete(RunRow).where(RunRow.finished_at < oldest))
+            session.execute(delete(RunRow).where(RunRow.finished_at < oldest), execution_options=AT_ONCE)
         return report
+
+    def _thin(self, session: Session) -> None:
+        """Let go of the oldest results: services that falter make many in a day."""
+        newest = select(RunRow.started_at).order_by(RunRow.started_at.desc()).offset(MOST_KEPT).limit(1)
+        last = session.scalar(newest)
+        if last is not None:
+            session.execute(delete(RunRow).where(RunRow.started_at <= last), execution_options=AT_ONCE)
 
     def _as_of(self) -> dt.date | None:
         try:

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from monitoring.alerts.grouping import Notice
-from monitoring.alerts.records import DeliveryRow, aware, aware_or_none, iso
+from monitoring.alerts.records import AT_ONCE, DeliveryRow, aware, aware_or_none, iso
 from workspace.ids import new_id
 from workspace.store import Store
 
@@ -151,7 +151,7 @@ def let_go(store: Store, before: dt.datetime) -> int:
     """Delete what was received before a moment; return how many messages."""
     with store.session() as session:
         gone = delete(DeliveryRow).where(DeliveryRow.state == DELIVERED, DeliveryRow.delivered_at < before)
-        return int(session.execute(gone).rowcount)  # type: ignore[attr-defined] # a delete has a count
+        return int(session.execute(gone, execution_options=AT_ONCE).rowcount)  # type: ignore[attr-defined] # a delete has a count
 
 
 def _message(row: DeliveryRow) -> Message:

@@ -15,6 +15,8 @@ State = Literal["pending", "firing", "resolved"]
 Event = Literal["firing", "resolved", "passed"]
 """``passed``: it had begun and ended before anybody saw it."""
 OPEN: Final = ("pending", "firing")
+AT_ONCE: Final = {"synchronize_session": False}
+"""For deletes: SQLAlchemy would compare what a session has loaded by itself, moments with a zone with some without."""
 
 
 class AlertRow(Base):

@@ -4,12 +4,12 @@ import datetime as dt
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from monitoring.alerts.rules import FindingRule, MeasureRule, ObjectiveRule, Rule, Rules
-from monitoring.documents import plain
+from monitoring.documents import plain, storable
 from monitoring.findings import Finding, Outcome, Severity
 from workspace.errors import RecommendrError
 
@@ -197,6 +197,9 @@ class _Asking:
 
     def _add(self, signal: Signal) -> None:
         """Keep one signal of a fingerprint: what lasts rather than what is over, then the later one."""
+        # Summaries and segments name films and studios, whose names come from outside.
+        labels = {storable(name): storable(value) for name, value in signal.labels.items()}
+        signal = replace(signal, labels=labels, summary=storable(signal.summary), identity=storable(signal.identity))
         known = self.signals.get(signal.fingerprint)
         if known is None or _order(signal) > _order(known):
             self.signals[signal.fingerprint] = signal
@@ -213,7 +216,7 @@ def _of_finding(rule: FindingRule, finding: Finding) -> Signal:
     return Signal(
         rule=rule.name,
         identity=finding.key,
-        labels={**finding.segment, **rule.labels, **own, "metric": finding.metric},
+        labels={**rule.labels, **finding.segment, **own, "metric": finding.metric},
         severity=severity,
         summary=finding.summary,
         value=_finite(finding.effect.value),
@@ -268,7 +271,7 @@ def _of_objective(rule: ObjectiveRule, alert: "ObjectiveAlert") -> Signal:
     return Signal(
         rule=rule.name,
         identity=alert.key,
-        labels={**alert.segment, **rule.labels, **own},
+        labels={**rule.labels, **alert.segment, **own},
         severity=severity,
         summary=alert.text,
         value=_finite(alert.value),

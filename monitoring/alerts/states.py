@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from monitoring.alerts import outbox
 from monitoring.alerts.grouping import group_key, grouped, narrowed
-from monitoring.alerts.records import OPEN, Alert, AlertRow, Event, State, alert_of, aware, writing
+from monitoring.alerts.records import AT_ONCE, OPEN, Alert, AlertRow, Event, State, alert_of, aware, writing
 from monitoring.alerts.rules import Rules
 from monitoring.alerts.signals import Signal, Signals
 from monitoring.alerts.silences import Silence, active_silences, silenced_by
@@ -108,7 +108,7 @@ def advance(
                 changes.take(None, signal, group_key(signal.labels, rules.group_by))
         if kept is not None:
             old = (AlertRow.state == "resolved") & (AlertRow.resolved_at < now - kept)
-            session.execute(delete(AlertRow).where(old))
+            session.execute(delete(AlertRow).where(old), execution_options=AT_ONCE)
         session.flush()
         silences = active_silences(session, now)
         messages = _tell(session, rules, changes, silences, now)

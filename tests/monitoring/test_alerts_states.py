@@ -215,7 +215,9 @@ def test_old_alerts_are_let_go_of(store: Store) -> None:
     late = NOW + dt.timedelta(days=30)
     advance(store, ONE_RULE, Signals(), late, kept=dt.timedelta(days=30))
     assert len(alerts_in(store, NOW, ("resolved",))) == 1
-    advance(store, ONE_RULE, Signals(), late + 2 * HOUR, kept=dt.timedelta(days=30))
+    # What is over is looked up in the same transaction.
+    over = signal(since=NOW - 2 * HOUR, ended=NOW - HOUR)
+    advance(store, ONE_RULE, Signals(signals=(over,)), late + 2 * HOUR, kept=dt.timedelta(days=30))
     assert alerts_in(store, NOW, ("resolved",)) == ()
 
 

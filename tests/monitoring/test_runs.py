@@ -91,6 +91,28 @@ def test_the_same_data_twice_change_and_send_nothing(ground: Ground, clock: Froz
     assert [one.run_id for one in history(ground.store)] == [third.run_id, first.run_id]
 
 
+def test_names_that_no_store_takes_lose_no_alert(ground: Ground) -> None:
+    name = "Stu\0dio \ud800"
+    with receiving() as receiver:
+        rules(ground, HOOK.format(url=receiver.url), DRIFT)
+        report = run(ground, Detects(findings=(finding(market=name, evidence={name: name}),)))
+    assert report.firing()[0]["labels"]["market"] == "Stu\ufffddio ?"
+    assert receiver.documents[0]["alerts"][0]["summary"] == "ctr fell by 38 % in Stu\ufffddio ?."
+    assert latest(ground.store) is not None
+
+
+def test_evidence_that_is_sampled_makes_no_new_run(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules(ground, DRIFT)
+    run(ground, Detects(findings=(finding(evidence={"share": 0.40}),)))
+    run(ground, Detects(findings=(finding(evidence={"share": 0.42}),)))
+    assert [one.findings[0].evidence for one in history(ground.store)] == [{"share": 0.42}]
+    monkeypatch.setattr("monitoring.runs.MOST_KEPT", 2)
+    for metric in ("a", "b", "c", "d"):
+        ground.clock.advance(HOUR)  # type: ignore[attr-defined] # it is frozen here
+        run(ground, Detects(findings=(finding(metric),)))
+    assert [one.findings[0].metric for one in history(ground.store)] == ["d", "c"]
+
+
 def test_a_detector_that_fails_ends_no_other_and_keeps_its_alerts(ground: Ground) -> None:
     rules(ground, DRIFT)
     handler = logs.configure(ground.paths)
