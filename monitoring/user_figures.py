@@ -219,10 +219,15 @@ FROM per_unit GROUP BY {_BLOCK} ORDER BY {_BLOCK}"""
     found = _figures(ground, frame, one, None, grouped=False)
     if start == first:
         return found
-    note = f"of the slates from {start} on: the days before hold too many events to be read"
-    kept = ((end - start).days + 1) // days
-    # A block that is read in part says so; whole ones say nothing, and those not read are not there.
-    return [replace(f, note=note) if f.block >= kept and not f.note else f for f in found if f.block <= kept]
+    # A block that is read in part says so; those not read at all are there without a value.
+    whole, rest = divmod((end - start).days + 1, days)
+    part = f"of the slates from {start} on: the days before hold too many events to be read"
+    unread = Figure(
+        name=one.name, block=0, segment="", value=np.nan, low=np.nan, high=np.nan, users=0,
+        note="not read: it holds too many events",
+    )  # fmt: skip
+    kept = [replace(f, note=part) if f.block == whole and not f.note else f for f in found]
+    return [*kept, *(replace(unread, block=block) for block in range(whole + (rest > 0), count))]
 
 
 def _figures(ground: "Ground", frame: "pd.DataFrame", one: Ratio, by: str | None, *, grouped: bool) -> list[Figure]:

@@ -10,6 +10,7 @@ import typer
 from dashboard.cli import options
 from dashboard.cli.output import answer, note, progress_bars
 from dashboard.cli.session import ACTOR, workspace
+from workspace.errors import StateError
 
 if TYPE_CHECKING:
     from monitoring.cost import Prices
@@ -147,7 +148,12 @@ def markets(
             with progress_bars() as progress:
                 market_study.study(ground, folds=folds, seed=seed, progress=progress)
         found = _studied(ground)
-        rows = [one.to_dict() for one in compare(ground)]
+        try:
+            rows = [one.to_dict() for one in compare(ground)]
+        except StateError as missing:
+            # The study needs no telemetry.
+            rows = []
+            note(str(missing))
         document = {"markets": rows, "study": found.to_dict(load_prices(ground.paths)) if found else None}
         answer(document, monitor_goals_rendering.markets, as_json=as_json)
 

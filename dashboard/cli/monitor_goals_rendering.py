@@ -61,7 +61,7 @@ def markets(document: Document) -> RenderableType:
     """Draw the markets, how they differ, and what the study of weights says."""
     rows = document["markets"]
     if not rows:
-        return Text("No market has any telemetry yet.", style="yellow")
+        return Group(Text("No market has any telemetry yet.", style="yellow"), *_study(document["study"]))
     names = list(rows[0]["figures"])
     table = _table("market", "users", *names, "precision@5 against the others", right=("users",))
     for one in rows:

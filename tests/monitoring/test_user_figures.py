@@ -171,3 +171,7 @@ def test_relevant_slates_of_too_many_events_takes_the_newest(watched: Watched, m
     liked, shown = liked_slates(three)
     assert one.value == pytest.approx(liked / shown)
     assert (END - dt.timedelta(days=2)).isoformat() in one.note
+    # The weeks before are not silently there, or gone.
+    course = relevant_slates(watched.ground, end=END, count=3)
+    assert [block.block for block in course] == [0, 1, 2]
+    assert all(np.isnan(block.value) and "not read" in block.note for block in course[1:])
