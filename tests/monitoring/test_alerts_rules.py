@@ -8,6 +8,7 @@ import pytest
 from monitoring.alerts.rules import DEFAULT, FindingRule, Known, MeasureRule, load_rules, read_rules
 from monitoring.measures import MEASURES
 from monitoring.objective_rules import load as load_objectives
+from tests.conftest import ROOT
 from tests.monitoring.alarms import KNOWN, rules_of
 from workspace.errors import SchemaError
 from workspace.paths import Paths
@@ -116,6 +117,13 @@ def test_a_rule_that_names_no_route_takes_all() -> None:
     rules = rules_of(GOOD, {**GOOD, "name": "quiet", "routes": []}, {**GOOD, "name": "one", "routes": ["chat"]},
                      routes=(HOOK, other))  # fmt: skip
     assert [rules.routes_of(name) for name in ("drift", "quiet", "one")] == [("on-call", "chat"), (), ("chat",)]
+
+
+def test_the_example_of_the_document_holds() -> None:
+    text = (ROOT / "docs" / "monitoring-alerts.md").read_text("utf-8")
+    rules = read_rules(tomllib.loads(text.split("```toml")[1].split("```")[0]), KNOWN)
+    assert (rules.problems, sorted(rules.routes)) == ((), ["mail", "on-call"])
+    assert rules.routes_of("drift-in-central-asia") == ("on-call",)
 
 
 @pytest.mark.parametrize(
