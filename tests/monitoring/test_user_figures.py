@@ -175,3 +175,11 @@ def test_relevant_slates_of_too_many_events_takes_the_newest(watched: Watched, m
     course = relevant_slates(watched.ground, end=END, count=3)
     assert [block.block for block in course] == [0, 1, 2]
     assert all(np.isnan(block.value) and "not read" in block.note for block in course[1:])
+
+
+def test_relevant_slates_of_a_week_that_just_fits_is_whole(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    week = within(watched, END - dt.timedelta(days=6), END)
+    monkeypatch.setattr(user_figures, "MOST_EVENTS", len(week))
+    first, *rest = relevant_slates(watched.ground, end=END, count=3)
+    assert (first.note, [one.block for one in rest]) == ("", [1, 2])
+    assert all("not read" in one.note for one in rest)
