@@ -66,6 +66,10 @@ class Scan:
             self.notes.append(f"{len(found)} bad stretches: too many to date each finely, some are dated by the hour")
         return found
 
+    def regions(self, service: str) -> int:
+        """Return in how many regions a service was seen."""
+        return sum(1 for name, _ in self._newest if name == service)
+
     def _hours(self, kind: Kind) -> dict[Place, Floats]:
         """Return values by the hour, and of the part of an hour since the last whole one."""
         whole = floored(self.end, HOUR)
@@ -142,8 +146,11 @@ class Scan:
         gaps: dict[tuple[int, int], list[Place]] = {}
         newest = max(self._newest.values())
         for place, up in availability.items():
-            mine = self._newest[place]
+            mine, begun = self._newest[place], int(np.flatnonzero(~np.isnan(up))[0])
             for first, last in grouped(np.isnan(up[: mine + 1]), bridged=0):
+                # What begins later than the rest is new, not missing.
+                if first < begun:
+                    continue
                 gaps.setdefault((first, last), []).append(place)
             if mine < newest:
                 gaps.setdefault((mine + 1, newest), []).append(place)

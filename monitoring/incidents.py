@@ -91,7 +91,8 @@ def _read(ground: Ground, start: dt.datetime, end: dt.datetime) -> tuple[list[Fi
     if known.first is None or known.last is None:
         return [], None
     scan = Scan(metrics=ground.system, start=known.first, end=min(known.last, end))
-    found = [_finding(_root(group), group, len(known.regions), scan.end) for group in joined(scan.episodes())]
+    roots = [(_root(group), group) for group in joined(scan.episodes())]
+    found = [_finding(root, group, scan.regions(root[0].service), scan.end) for root, group in roots]
     return sorted(found, key=lambda one: one.onset.at, reverse=True), scan
 
 

@@ -40,6 +40,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, Gr
         yield made, ground, Services().look(ground).findings
 
 
+def test_service_in_all_its_regions_is_everywhere(planted: tuple[Plan, Ground, tuple[Finding, ...]]) -> None:
+    assert one(planted[2], "errors").summary.startswith("content in all regions: ")
+
+
 def one(found: tuple[Finding, ...], metric: str) -> Finding:
     (finding,) = [each for each in found if each.metric == metric]
     return finding
@@ -185,6 +189,8 @@ def test_series_that_stop_together_are_one_note_and_an_incident_may_last_until_t
     errors = np.full(N, 0.001)
     errors[-90:] = 0.3
     samples = platform(N, services=("gateway", "bff", "console"), but={("bff", "DE"): {"errors": errors}})
+    # One that begins later than the rest is new, not missing.
+    samples = samples[(samples["service"] != "console") | (samples["ts"] > START + 9 * HOUR)]
     stopped = (samples["service"] != "console") & (samples["ts"] > HAND_END - 7 * HOUR)
     with standing(tmp_path, samples[~stopped], HAND_END) as ground:
         outcome = Services().look(ground)
