@@ -72,9 +72,7 @@ def _changes(start: dt.datetime, end: dt.datetime) -> tuple[Change, ...]:
 
 def _one(found: Sequence[Finding]) -> None:
     st.header("Why", anchor=False)
-    labels = {
-        one.key: f"{run_panels.named(one.metric)}, {run_panels.place(one)}, {one.onset.at:%Y-%m-%d}" for one in found
-    }
+    labels = {one.key: run_panels.titled(one) for one in found}
     key = st.selectbox("Finding", list(labels), format_func=labels.__getitem__, key="finding", bind="query-params")
     one = next((finding for finding in found if finding.key == key), found[0])
     components.show(f"<p>{components.text(one.summary)}</p>")

@@ -53,6 +53,11 @@ def named(metric: str) -> str:
     return known.get(metric, metric.replace("_", " ").capitalize())
 
 
+def titled(finding: Finding) -> str:
+    """Return what a finding is about, to be told from the others of a page."""
+    return f"{named(finding.metric)}, {place(finding)}, {finding.onset.at:%Y-%m-%d}"
+
+
 def size(finding: Finding) -> str:
     """Return how large a finding is."""
     return effect(finding).split(" (")[0]
@@ -120,12 +125,15 @@ def evidence(finding: Finding) -> None:
         if _plain(value) and name != CAUSE
     ]
     if facts:
-        components.table(("Evidence", "Value"), facts, caption="What the finding rests on")
+        components.table(("Evidence", "Value"), facts, caption=f"What it rests on: {titled(finding)}")
     by_feature = finding.evidence.get(BY_FEATURE)
     if isinstance(by_feature, dict) and by_feature:
         terms = sorted(((named(name), float(value)) for name, value in by_feature.items()), key=lambda term: -term[1])
         components.waterfall(
-            terms, sum(value for _, value in terms), caption="How odd, feature by feature", total_label="Score"
+            terms,
+            sum(value for _, value in terms),
+            caption=f"How odd, feature by feature: {titled(finding)}",
+            total_label="Score",
         )
 
 

@@ -13,6 +13,10 @@ from dashboard.planted import planted_plans
 from data.synthetic.history import HistorySpec, write_history
 from experiments.plan import read_plan
 from experiments.registry import Registry
+from monitoring.detectors import ALL
+from monitoring.findings import Finding, Interval, Onset, Outcome, Severity
+from monitoring.ground import Ground, opened
+from monitoring.runs import Runner
 from recommender.building import BuildOptions, build_index
 from recommender.catalogue import QuarantineLog, build_catalogue, empty_provenance, save_catalogue
 from recommender.catalogue.schema import conform_films, conform_interactions, conform_users
@@ -138,4 +142,26 @@ def telemetry(home: Path) -> str:
     nasty = {"ts": NOW.isoformat(), "level": "ERROR", "service": "bff", "message": NASTY_TITLE, "transaction_id": first}
     (paths.logs / "history.jsonl").write_text(lines + json.dumps(nasty) + "\n")
     shutil.rmtree(folder)
+    watched(settings)
     return str(first)
+
+
+def watched(settings: Settings) -> None:
+    """Let the monitor look once, and add a finding whose words are hostile."""
+    with opened(settings) as ground:
+        Runner(ground, (*ALL, Hostile())).run()
+
+
+class Hostile:
+    """Finds what nobody would want on a page."""
+
+    name = "drift.hostile"
+
+    def look(self, ground: Ground) -> Outcome:
+        at = ground.clock.now() - timedelta(days=2)
+        finding = Finding(
+            detector=self.name, metric="ctr", segment={"region": "<i>SE</i>"}, severity=Severity.WARNING,
+            onset=Onset(at=at, low=at - timedelta(days=1), high=at), effect=Interval(value=-0.3, low=-0.4, high=-0.2),
+            unit="relative", p_value=1e-9, summary=NASTY_TITLE, evidence={NASTY_TITLE: NASTY_TITLE},
+        )  # fmt: skip
+        return Outcome(detector=self.name, findings=(finding,), notes=(NASTY_TITLE,))

@@ -46,15 +46,14 @@ def test_no_page_has_a_barrier(browser: Any, console: Console, mode: str, width:
             check(page, mode=mode, width=width)
 
 
-def test_landing_leads_to_recommendations_without_charts(browser: Any, console: Console) -> None:
+def test_landing_leads_to_goals_without_charts(browser: Any, console: Console) -> None:
     with visit(browser, console) as page:
         loaded: list[str] = []
         page.on("response", lambda response: loaded.append(response.url))
         page.goto(console.url)
-        page.locator(".rr-card").nth(4).wait_for()
+        page.locator(".rr-tree").wait_for()
         settled(page)
-        assert urlparse(page.url).path == "/recommendations"
-        assert query(page)["user"] == ["u0"]
+        assert urlparse(page.url).path == "/goals"
         assert not [url for url in loaded if "plotly" in url.casefold()]
 
 
