@@ -83,13 +83,13 @@ def heterogeneity(parts: Sequence[Part]) -> float:
         >>> heterogeneity(alike)
         1.0
     """
-    from scipy import stats
+    from scipy import special
 
     if len(parts) < 2:  # noqa: PLR2004 - one part differs from none
         return 1.0
     change, weight = np.array([one.log_change for one in parts]), np.array([one.se**-2.0 for one in parts])
     mean = (change * weight).sum() / weight.sum()
-    return float(stats.chi2.sf((weight * (change - mean) ** 2).sum(), len(parts) - 1))
+    return float(special.chdtrc(len(parts) - 1, (weight * (change - mean) ** 2).sum()))
 
 
 def _moved(parts: Sequence[Part]) -> list[Part]:

@@ -1,6 +1,7 @@
 """What is asked of every metric: did this segment change in these days, beside the days before?"""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Self
 
 import numpy as np
@@ -106,7 +107,7 @@ def releases(serving: tuple[str, ...]) -> tuple[Release, ...]:
         [('b', 8, 10), ('a', 10, 11)]
     """
     cuts = [day for day in range(1, len(serving)) if serving[day] != serving[day - 1]]
-    runs = zip(cuts, [*cuts[1:], len(serving)], strict=True)
+    runs = pairwise([*cuts, len(serving)])
     return tuple(
         Release(name=serving[first], first=first, stop=stop)
         for first, stop in runs

@@ -54,7 +54,8 @@ class TelemetryDrift:
         notes = _notes(ground, cells)
         if len(cells.days) < LEAST_HISTORY:
             missing = LEAST_HISTORY - len(cells.days)
-            short = f"drift is not estimable: a week and four before it take {LEAST_HISTORY} days, {missing} more"
+            takes = f"a week and the four before it take {LEAST_HISTORY} days: {missing} are missing"
+            short = f"Drift is not estimable: {takes}."
             return Outcome(detector=NAME, notes=(*notes, short), seconds=time.perf_counter() - began)
         metrics = twins_of(ground, cells)
         search = Search(metrics=metrics, questions=Questions.of(cells))
@@ -107,7 +108,7 @@ def course(ground: Ground, metric: str, segment: Segment, *, cells: Cells | None
         UnknownError: When the metric or the segment is unknown.
     """
     import pandas as pd
-    from scipy import stats
+    from scipy import special
 
     read = cells or reading.read(ground)
     one = twins_of(ground, read, (metric,))[0].plain
@@ -122,7 +123,7 @@ def course(ground: Ground, metric: str, segment: Segment, *, cells: Cells | None
         squares = np.diag(days.products)
         across = np.diag(days.products[:size, size:])
         residual = squares[:size] - 2 * value * across + value**2 * squares[size:]
-        margin = stats.norm.ppf(0.975) * np.sqrt(np.maximum(residual, 0)) / days.below
+        margin = special.ndtri(0.975) * np.sqrt(np.maximum(residual, 0)) / days.below
     values, weights = one.course(at)
     fitted = dating.levels(values, weights).level * (days.above.sum() / (days.below * one.season).sum())
     columns = {

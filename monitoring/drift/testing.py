@@ -48,10 +48,10 @@ class Comparison:
         Args:
             confidence: Share of intervals that hold the truth, in (0, 1).
         """
-        from scipy import stats
+        from scipy import special
 
         confidence = check_scalar(confidence, "confidence", gt=0, lt=1)
-        margin = stats.t.ppf(0.5 + confidence / 2, np.maximum(self.df, 1)) * self.se
+        margin = special.stdtrit(np.maximum(self.df, 1), 0.5 + confidence / 2) * self.se
         return np.expm1(self.log_change), np.expm1(self.log_change - margin), np.expm1(self.log_change + margin)
 
     def to_dict(self) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _variance(shares: Floats) -> tuple[float, float]:
 
 
 def _judged(now: Floats, before: Floats, se: Floats, t: Floats, df: Floats, enough: NDArray[np.bool_]) -> Comparison:
-    from scipy import stats
+    from scipy import special
 
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.log(now / before)
@@ -250,5 +250,5 @@ def _judged(now: Floats, before: Floats, se: Floats, t: Floats, df: Floats, enou
     known = enough & np.isfinite(t) & np.isfinite(change) & (se > 0)
     held = [np.where(known, value, np.nan) for value in (change, se, t)]
     df = np.maximum(df, 1.0)
-    p = np.where(known, 2 * stats.t.sf(np.abs(np.where(known, t, 0.0)), df), np.nan)
+    p = np.where(known, 2 * special.stdtr(df, -np.abs(np.where(known, t, 0.0))), np.nan)
     return Comparison(now=now, before=before, log_change=held[0], se=held[1], t=held[2], df=df, p=p)
