@@ -1,4 +1,4 @@
-"""Reading the services over half a year: found by the hour, dated on the finest windows there are."""
+"""Reading the services over half a year: by the hour, and by ten minutes in the last day."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -8,26 +8,41 @@ import numpy as np
 
 from monitoring.burn import Floats
 from monitoring.episode_dating import KINDS, Dating
-from monitoring.episodes import Episode, Measure, Run, bad_runs, grouped, high_runs, hinge, moment, usual_share
+from monitoring.episodes import (
+    LEAST_POINTS,
+    Episode,
+    Measure,
+    Run,
+    bad_runs,
+    grouped,
+    high_runs,
+    hinge,
+    moment,
+    usual_share,
+)
 from monitoring.findings import Onset
-from monitoring.service_counts import FINE, HOUR, Place, floored, values
+from monitoring.service_counts import FINE, HOUR, LEAST_KNOWN, Place, floored, values
 from telemetry.system import Kind, SystemMetrics
 from telemetry.system.incidents import LIMITS
 from telemetry.system.questions import LEAST_WINDOW
 
-DOWN: Final = 0.12
-"""Of the scrapes of an hour, one every five minutes: two at least. A single one may be a release."""
+DOWN_S: Final = 360.0
+"""Of one window: two scrapes five minutes apart, as means over windows show them. A single one may be a release."""
 ROUNDING: Final = 1e-9
+HIGH_S: Final = 1_800.0
+"""Memory or load above its limit for less is the business of the objectives."""
 LEAK_ABOVE: Final = 0.05
 """Memory above the usual, as a share of all, from which on it is looked at; and the least growth of a leak."""
-LEAK_HOURS: Final = 6
+LEAK_S: Final = 6 * 3_600.0
 LEAK_BEFORE: Final = dt.timedelta(days=3)
 LEAK_NOISE: Final = 6.0
 LEAK_SURE: Final = 10.0
 MOST_POINTS: Final = 1_500
-GAP_HOURS: Final = 2
+GAP_S: Final = 7_200.0
 MOST_NAMED: Final = 3
-_HOUR_S: Final = 3_600.0
+LATELY: Final = dt.timedelta(days=1)
+"""How far back windows of ten minutes are looked at: what is short is found while it is new."""
+_HOUR_S, _NARROW_S = 3_600.0, LEAST_WINDOW.total_seconds()
 
 
 @dataclass(slots=True)
@@ -46,6 +61,8 @@ class Scan:
     notes: list[str] = field(default_factory=list)
     looked_at: int = 0
     _seconds: Floats = field(default_factory=lambda: np.empty(0))
+    _widths: Floats = field(default_factory=lambda: np.empty(0))
+    _fine: bool | None = None
     _newest: dict[Place, int] = field(default_factory=dict)
     _dating: Dating = field(init=False)
 
@@ -54,7 +71,7 @@ class Scan:
 
     def episodes(self) -> list[Episode]:
         """Return every stretch, dated."""
-        rates, up = self._hours(Kind.REQUEST_RATE), self._hours(Kind.AVAILABILITY)
+        rates, up = self._windows(Kind.REQUEST_RATE), self._windows(Kind.AVAILABILITY)
         if not rates or not up:
             self.notes.append(f"not estimable: no samples between {self.start:%Y-%m-%d} and {self.end:%Y-%m-%d %H:%M}")
             return []
@@ -70,33 +87,42 @@ class Scan:
         """Return in how many regions a service was seen."""
         return sum(1 for name, _ in self._newest if name == service)
 
-    def _hours(self, kind: Kind) -> dict[Place, Floats]:
-        """Return values by the hour, and of the part of an hour since the last whole one."""
-        whole = floored(self.end, HOUR)
-        first = floored(self.start, HOUR)
-        if whole <= first:
+    def _windows(self, kind: Kind) -> dict[Place, Floats]:
+        """Return values by the hour, and by ten minutes in the last day where the samples are that fine."""
+        first, whole = floored(self.start, HOUR), floored(self.end, HOUR)
+        border = max(first + HOUR, floored(self.end - LATELY, HOUR)) if self._lately(kind) else whole
+        if border <= first:
             return {}
-        seconds, found = values(self.metrics, kind, start=first, end=whole, step=HOUR)
-        if not found:
-            return {}
-        self._seconds = np.append(seconds, floored(self.end, FINE).timestamp())
-        late: dict[Place, Floats] = {}
-        if floored(self.end, FINE) - whole >= LEAST_WINDOW:
-            late = values(self.metrics, kind, start=whole, end=self.end, step=FINE)[1]
-        rest = {place: float(np.mean(one[~np.isnan(one)])) for place, one in late.items() if not np.isnan(one).all()}
-        self.looked_at = max(self.looked_at, len(found))
-        return {place: np.append(one, rest.get(place, np.nan)) for place, one in found.items()}
+        early_s, early = values(self.metrics, kind, start=first, end=border, step=HOUR)
+        late_s, late = self._lately_values(kind, border) if border < whole else (np.empty(0), {})
+        self._seconds = np.concatenate([early_s, late_s])
+        self._widths = np.concatenate([np.full(len(early_s), _HOUR_S), np.full(len(late_s), _NARROW_S)])
+        self.looked_at = max(self.looked_at, len(early))
+        nothing = np.full(len(early_s), np.nan), np.full(len(late_s), np.nan)
+        return {
+            place: np.concatenate([early.get(place, nothing[0]), late.get(place, nothing[1])])
+            for place in dict.fromkeys([*early, *late])
+        }
 
-    @property
-    def _widths(self) -> Floats:
-        widths = np.full(len(self._seconds), _HOUR_S)
-        widths[-1] = self._seconds[-1] - self._seconds[-2] if len(self._seconds) > 1 else _HOUR_S
-        return widths
+    def _lately(self, kind: Kind) -> bool:
+        """Say whether the last day can be read finely; found out once, so that all measures have the same windows."""
+        if self._fine is None:
+            border = max(self.start, floored(self.end - LATELY, HOUR))
+            late = self._lately_values(kind, border)[1] if self.end - border >= LEAST_WINDOW else {}
+            known = [float(np.mean(~np.isnan(one))) for one in late.values()]
+            self._fine = bool(known) and float(np.median(known)) >= LEAST_KNOWN
+        return self._fine
+
+    def _lately_values(self, kind: Kind, border: dt.datetime) -> tuple[Floats, dict[Place, Floats]]:
+        seconds, found = values(self.metrics, kind, start=border, end=self.end, step=FINE)
+        # The windows overlap: every second one, counted back from the end, does not.
+        kept = np.flatnonzero(seconds - _NARROW_S >= border.timestamp() - 1)[::-1][::2][::-1]
+        return seconds[kept], {place: one[kept] for place, one in found.items()}
 
     def _shares(self, measure: Measure, rates: dict[Place, Floats]) -> list[Episode]:
         kind, found = KINDS[measure], []
         limit = LIMITS[kind].value if kind == Kind.ERROR_RATE else 1 - LIMITS[kind].value
-        for place, answers in self._hours(kind).items():
+        for place, answers in self._windows(kind).items():
             if place not in rates:
                 continue
             share = answers if kind == Kind.ERROR_RATE else 1 - answers
@@ -137,7 +163,7 @@ class Scan:
         for place, up in availability.items():
             down = 1 - up
             for first, last in grouped(down > ROUNDING, bridged=0):
-                if float(np.nanmax(down[first : last + 1])) >= DOWN:
+                if float(np.nanmax(down[first : last + 1] * self._widths[first : last + 1])) >= DOWN_S:
                     found.append(self._gauge("availability", place, Run(first=first, last=last), down, usual=0.0))
         return found
 
@@ -155,7 +181,7 @@ class Scan:
             if mine < newest:
                 gaps.setdefault((mine + 1, newest), []).append(place)
         for (first, last), places in sorted(gaps.items()):
-            if last - first + 1 < GAP_HOURS:
+            if self._span_s(first, last) < GAP_S:
                 continue
             named = ", ".join(f"{service} in {region}" for service, region in places)
             if len(places) > MOST_NAMED:
@@ -167,7 +193,7 @@ class Scan:
     def _gauges(self, measure: Measure) -> list[Episode]:
         found: list[Episode] = []
         limit = LIMITS[KINDS[measure]].value
-        for place, series in self._hours(KINDS[measure]).items():
+        for place, series in self._windows(KINDS[measure]).items():
             if np.isnan(series).all():
                 continue
             usual = float(np.nanmedian(series))
@@ -176,7 +202,9 @@ class Scan:
             found += [
                 self._gauge(measure, place, run, series, usual=usual)
                 for run in high_runs(series, limit=limit, least=1)
-                if usual <= limit and not any(_during(leak, self._at(run.last)) for leak in leaks)
+                if self._span_s(run.first, run.last) >= HIGH_S
+                and usual <= limit
+                and not any(_during(leak, self._at(run.last)) for leak in leaks)
             ]
         return found
 
@@ -202,7 +230,7 @@ class Scan:
         found = []
         for first, last in grouped(above, bridged=1):
             # The last window may hold the end: it is left out of the line.
-            if last - first < LEAK_HOURS or not _grows(series[first:last]):
+            if self._span_s(first, last - 1) < LEAK_S or not _grows(series[first:last]):
                 continue
             leak = self._leak(place, Run(first=first, last=last), series)
             if leak is not None:
@@ -254,6 +282,9 @@ class Scan:
             lasting=run.last >= self._newest.get(place, 0),
         )
 
+    def _span_s(self, first: int, last: int) -> float:
+        return float(self._widths[first : last + 1].sum())
+
     def _at(self, window: int) -> dt.datetime:
         return moment(self._seconds[window])
 
@@ -275,7 +306,7 @@ def _during(leak: Episode, at: dt.datetime) -> bool:
 def _grows(values: Floats) -> bool:
     """Say whether a series of hours rises in a line by more than noise."""
     known = ~np.isnan(values)
-    if known.sum() < LEAK_HOURS:
+    if known.sum() < LEAST_POINTS:
         return False
     t, y = np.arange(len(values))[known], values[known]
     centred = t - t.mean()

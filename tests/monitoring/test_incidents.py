@@ -194,20 +194,26 @@ def test_series_that_stop_together_are_one_note_and_an_incident_may_last_until_t
     stopped = (samples["service"] != "console") & (samples["ts"] > HAND_END - 7 * HOUR)
     with standing(tmp_path, samples[~stopped], HAND_END) as ground:
         outcome = Services().look(ground)
-    assert outcome.notes == ("4 of 6 services and regions: no samples since 2026-01-08 18:00",)
+    assert outcome.notes == ("4 of 6 services and regions: no samples since 2026-01-08 17:10",)
     assert [(each.metric, each.ended) for each in outcome.findings] == [("errors", None)]
 
 
-def test_incident_that_lasts_has_no_end_and_counts_the_last_minutes(tmp_path: Path) -> None:
+def test_what_is_new_is_found_by_ten_minutes(tmp_path: Path) -> None:
     n = N - 5  # the newest sample is of 23:35
-    errors = np.full(n, 0.001)
-    errors[-6:] = 0.3
-    with standing(tmp_path, platform(n, but={("bff", "DE"): {"errors": errors}}), HAND_END) as ground:
-        (finding,) = Services().look(ground).findings
+    lasting, short = np.full(n, 0.001), np.full(n, 0.001)
+    lasting[-6:] = 0.3
+    short[-100:-97] = 0.03  # less than 1 % of its hour
+    but = {("bff", "DE"): {"errors": lasting}, ("gateway", "US"): {"errors": short}}
+    with standing(tmp_path, platform(n, but=but), HAND_END) as ground:
+        now, brief = Services().look(ground).findings
     # The first sample that counts errors is of 23:10.
-    assert finding.onset.low <= HAND_END - 10 * FIVE <= finding.onset.high
-    assert finding.ended is None
-    assert finding.summary.endswith("and it goes on.")
+    assert now.onset.low <= HAND_END - 10 * FIVE <= now.onset.high
+    assert now.ended is None
+    assert now.summary.endswith("and it goes on.")
+    began = START + (n - 100) * FIVE
+    assert brief.onset.low <= began <= brief.onset.high
+    assert brief.ended is not None
+    assert abs(brief.ended - (began + 2.5 * FIVE)) <= FIVE
 
 
 def test_hourly_samples_date_by_the_hour_and_say_so(tmp_path: Path) -> None:
