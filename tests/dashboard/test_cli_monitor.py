@@ -80,6 +80,7 @@ def test_run_ends_with_what_pipelines_need(home: Path, receiver: Receiver) -> No
     DETECTOR.error = ValueError("oops")
     failed = call(home, "run")
     assert (failed.code, failed.document["faults"][0]["where"]) == (2, "detector drift.telemetry")
+    assert "detector drift.telemetry: this is a defect: ValueError: oops" in call(home, "run", text=True).stdout
     DETECTOR.error, DETECTOR.findings = None, ()
     assert call(home, "run").code == 0
     assert [one["event"] for one in receiver.documents] == ["firing", "resolved"]
@@ -112,7 +113,9 @@ def test_a_bad_rule_is_said_by_the_exit_code_and_the_others_go_on(home: Path, re
     (problem,) = checked.document["problems"]
     assert problem["what"] == "rule 'bad': measure == 'precison'"
     assert "precision_at_5" in problem["hint"]
-    assert call(home, "rules").code == 0
+    shown = call(home, "rules", text=True)
+    assert shown.code == 0
+    assert "rule: rule 'bad': measure == 'precison', must be a known measure. Hint: known are" in shown.stdout
     ran = call(home, "run")
     assert (ran.code, len(ran.document["alerts"]["firing"]), len(receiver.got)) == (2, 1, 1)
 
@@ -173,6 +176,7 @@ def test_remediation_from_proposal_to_reversal(home: Path) -> None:
     assert (
         call(home, "remediate", "dismiss", other["remediation_id"], "--reason", "no").document["state"] == "dismissed"
     )
+    assert "dismissed" in call(home, "remediate", "list", text=True).stdout
     listed = call(home, "remediate", "list").document["remediations"]
     assert [one["state"] for one in listed] == ["dismissed", "reversed"]
     assert call(home, "remediate", "perform", "remediation_1").error["type"] == "UnknownError"
@@ -197,13 +201,14 @@ def test_bad_input_is_named(home: Path, words: list[str], said: str) -> None:
 
 def test_everything_reads_in_a_terminal(home: Path, receiver: Receiver) -> None:
     receiver.codes = [500]
-    DETECTOR.findings = (finding(summary="ctr fell\x1b[2J in [red]x[/red]", began=datetime.now(UTC)),)
+    told = {"summary": "ctr fell\x1b[2J in [red]x[/red]", "began": datetime.now(UTC)}
+    DETECTOR.findings = (finding(causes=DETECTOR.findings[0].causes, **told),)
     shown = call(home, "run", text=True)
     assert shown.code == 1
     assert "ctr fell\\x1b[2J in [red]x[/red]" in shown.stdout  # neither steers the terminal nor is markup
     assert "it answered 500" in shown.stdout
     for words, said in (
-        (["findings"], "began"),
+        (["findings"], "likely (70%): index_version v7"),
         (["alerts"], "warning firing"),
         (["alerts", "--all"], "warning firing"),
         (["outbox"], "1 waiting"),

@@ -199,6 +199,7 @@ class Mailbox:
     port: int = 0
     mails: list[str] = field(default_factory=list)
     refuses: bool = False
+    words: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -210,6 +211,7 @@ def mail_server() -> Iterator[Mailbox]:
             self.wfile.write(b"220 here\r\n")
             while line := self.rfile.readline().strip():
                 word = line[:4].upper()
+                box.words.append(line.decode())
                 if word == b"DATA":
                     self.wfile.write(b"354 go on\r\n")
                     lines = []

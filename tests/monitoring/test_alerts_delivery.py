@@ -129,6 +129,20 @@ def test_a_mail_server_that_refuses_is_tried_again(store: Store, home: Paths, ma
     assert (done.waiting, mailbox.mails) == (1, [])
 
 
+def test_no_password_goes_to_a_mail_server_without_encryption(
+    store: Store, home: Paths, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_PASSWORD", "hunter2")
+    plain = {"name": "mail", "kind": "email", "host": "127.0.0.1", "port": mailbox.port, "username": "monitor",
+             "sender": "monitor@example.org", "to": ["a@example.org"], "password_env": "MAIL_PASSWORD"}  # fmt: skip
+    encrypted = {**plain, "name": "tls", "security": "tls", "timeout_s": 1}
+    done = tell(store, home, plain, encrypted)
+    unencrypted, no_tls = sorted(done.failed.values())
+    assert "the mail server does not take it: SMTPNotSupportedError" in unencrypted
+    assert "WRONG_VERSION_NUMBER" in no_tls
+    assert not any(word.upper().startswith(("AUTH", "MAIL")) for word in mailbox.words)
+
+
 @pytest.mark.parametrize("how", ["hangs", "dribbles"])
 def test_a_webhook_that_hangs_costs_its_time_and_no_other_route_any(
     store: Store, home: Paths, receiver: Receiver, how: str
