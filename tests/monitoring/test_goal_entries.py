@@ -3,6 +3,8 @@
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,22 +19,21 @@ from monitoring.goal_entries import (
     period_name,
     read_csv,
 )
-from monitoring.ground import Ground, opened
 from tests.experiments.plans import new_store
 from workspace.clock import FrozenClock
 from workspace.errors import InvalidValueError, SchemaError, UnknownError
+from workspace.ledger import Ledger
 from workspace.paths import Paths
-from workspace.settings import Settings
 
 NOW = dt.datetime(2026, 7, 10, 9, tzinfo=dt.UTC)
-CLOCK = FrozenClock(NOW)
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    home = Paths(tmp_path / "home").ensure()
-    with new_store(home), opened(Settings(home=home.home), FrozenClock(NOW)) as found:
-        yield found
+def ground(tmp_path: Path) -> Iterator[Any]:
+    """As much of the ground as entries stand on."""
+    clock = FrozenClock(NOW)
+    with new_store(Paths(tmp_path / "home").ensure()) as store:
+        yield SimpleNamespace(store=store, ledger=Ledger(store, clock), clock=clock)
 
 
 def entry(period: str, value: float, goal: str = "revenue_premium", note: str = "") -> Entry:
@@ -77,7 +78,7 @@ def test_entry_refuses_what_is_no_revenue() -> None:
         Entry(goal="ctr", start=day, end=day, value=1)
 
 
-def test_enter_keeps_history_and_counts_the_newest(ground: Ground) -> None:
+def test_enter_keeps_history_and_counts_the_newest(ground: Any) -> None:
     assert enter(ground, [entry("2026-05", 100.0), entry("2026-06", 110.0)], actor="ann") == 2
     assert enter(ground, [entry("2026-05", 105.0, note="late invoices")], actor="ben", source="june.csv") == 1
     assert [(one.period, one.value) for one in newest(ground.store)] == [("2026-05", 105.0), ("2026-06", 110.0)]
@@ -88,13 +89,13 @@ def test_enter_keeps_history_and_counts_the_newest(ground: Ground) -> None:
     assert ground.ledger.verify().ok
 
 
-def test_enter_the_same_again_changes_nothing(ground: Ground) -> None:
+def test_enter_the_same_again_changes_nothing(ground: Any) -> None:
     enter(ground, [entry("2026-05", 100.0)], actor="ann")
     assert enter(ground, [entry("2026-05", 100.0)], actor="ann") == 0
     assert ground.ledger.verify().length == 1
 
 
-def test_growth_is_against_the_year_before_where_there_is_one(ground: Ground) -> None:
+def test_growth_is_against_the_year_before_where_there_is_one(ground: Any) -> None:
     enter(ground, [entry("2025-06", 100.0), entry("2026-05", 200.0), entry("2026-06", 111.0)], actor="ann")
     found = growth(ground.store, "revenue_premium", at=NOW)
     assert found.value == pytest.approx(0.11)
@@ -102,7 +103,7 @@ def test_growth_is_against_the_year_before_where_there_is_one(ground: Ground) ->
     assert found.as_of == dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
 
 
-def test_growth_is_else_against_the_period_before(ground: Ground) -> None:
+def test_growth_is_else_against_the_period_before(ground: Any) -> None:
     enter(ground, [entry("2026-05", 200.0), entry("2026-06", 190.0), entry("2026-Q1", 1.0)], actor="ann")
     found = growth(ground.store, "revenue_premium", at=NOW)
     assert found.value == pytest.approx(-0.05)
@@ -110,7 +111,7 @@ def test_growth_is_else_against_the_period_before(ground: Ground) -> None:
     assert growth(ground.store, "revenue_premium", at=dt.datetime(2026, 6, 2, tzinfo=dt.UTC)).value is None
 
 
-def test_growth_of_what_was_not_known_yet_is_left_out(ground: Ground) -> None:
+def test_growth_of_what_was_not_known_yet_is_left_out(ground: Any) -> None:
     enter(ground, [entry("2026-05", 200.0), entry("2026-06", 190.0), entry("2026-07", 1.0)], actor="ann")
     # July is not over.
     assert growth(ground.store, "revenue_premium", at=NOW).value == pytest.approx(-0.05)
@@ -119,14 +120,14 @@ def test_growth_of_what_was_not_known_yet_is_left_out(ground: Ground) -> None:
     assert "no period of it is entered" in early.note
 
 
-def test_growth_says_what_is_missing(ground: Ground) -> None:
+def test_growth_says_what_is_missing(ground: Any) -> None:
     enter(ground, [entry("2026-06", 190.0)], actor="ann")
     assert "one period more is missing" in growth(ground.store, "revenue_premium", at=NOW).note
     enter(ground, [entry("2026-05", 0.0)], actor="ann")
     assert growth(ground.store, "revenue_premium", at=NOW).note == "not estimable: 2026-05 was 0"
 
 
-def test_growth_course_is_oldest_first(ground: Ground) -> None:
+def test_growth_course_is_oldest_first(ground: Any) -> None:
     enter(ground, [entry(f"2026-0{month}", 100.0 + month) for month in range(1, 7)], actor="ann")
     course = growth_course(ground.store, "revenue_premium", 3, at=NOW)
     assert [one.value for one in course] == pytest.approx([104 / 103 - 1, 105 / 104 - 1, 106 / 105 - 1])

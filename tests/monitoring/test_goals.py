@@ -188,22 +188,22 @@ def test_goal_without_a_figure_is_the_worst_below(watched: Watched, empty: Groun
         (GOAL + 'measure = "ctr"\nop = ">="\ntarget = nan', "finite"),
     ],
 )
-def test_a_file_that_can_not_be_is_named(empty: Ground, text: str, said: str) -> None:
-    path = empty.paths.monitoring / goals.FILE
+def test_a_file_that_can_not_be_is_named(home: Paths, text: str, said: str) -> None:
+    path = home.monitoring / goals.FILE
     path.write_text(text)
     with pytest.raises(SchemaError) as caught:
-        load_goals(empty.paths)
+        load_goals(home)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_shipped_goals_name_detectors_there_are(empty: Ground) -> None:
+def test_shipped_goals_name_detectors_there_are(home: Paths) -> None:
     known = {
         "drift.telemetry", "drift.exposure", "drift.inputs", "drift.benchmark", "drift.slates", "outliers.users",
         "outliers.films", "outliers.slates", "outliers.requests", "objectives.services",
     }  # fmt: skip
-    named = {name for goal in load_goals(empty.paths).goal for name in goal.detectors}
+    named = {name for goal in load_goals(home).goal for name in goal.detectors}
     assert named <= known
     # Every detector feeds some goal.
     assert named == known
-    assert {goal.measure for goal in load_goals(empty.paths).goal if goal.measure} <= set(MEASURES)
+    assert {goal.measure for goal in load_goals(home).goal if goal.measure} <= set(MEASURES)
