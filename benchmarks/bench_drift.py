@@ -167,22 +167,23 @@ def run(python: str | None, script: str, before: Path, after: Path, repeats: int
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return {"skipped": said[:200]}
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    print({name: one["seconds"] for name, one in found["runs"].items()}, flush=True)
     return found
 
 
-def measure(folder: Path, peers: dict[str, str | None]) -> dict[str, Any]:
+def measure(folder: Path, peers: dict[str, str | None], peer_repeats: int = PEER_REPEATS) -> dict[str, Any]:
     """Run ourselves and every peer and return the figures."""
     before, after = write_samples(folder)
     rows = write_outliers(folder)
     return {
         "drift": {
             "ours": run(sys.executable, _OURS, before, after, REPEATS),
-            "NannyML": run(peers["nannyml"], _NANNYML, before, after, PEER_REPEATS),
+            "NannyML": run(peers["nannyml"], _NANNYML, before, after, peer_repeats),
             "Evidently": run(peers["evidently"], _EVIDENTLY, before, after, 1),
         },
         "outliers": {
             "ours": run(sys.executable, _OUTLIERS, rows, rows, PEER_REPEATS),
-            "PyOD": run(peers["pyod"], _PYOD, rows, rows, PEER_REPEATS),
+            "PyOD": run(peers["pyod"], _PYOD, rows, rows, peer_repeats),
         },
         "load": os.getloadavg()[0],
         "processors": os.cpu_count(),
@@ -239,10 +240,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     for name in ("nannyml", "evidently", "pyod"):
         parser.add_argument(f"--{name}", help=f"interpreter of an environment with {name}; skipped when not given")
+    parser.add_argument(
+        "--peer-repeats", type=int, default=PEER_REPEATS, help="how often a peer is run; Evidently once"
+    )
     arguments = parser.parse_args()
     peers = {name: getattr(arguments, name) for name in ("nannyml", "evidently", "pyod")}
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), peers)
+        figures = measure(Path(folder), peers, arguments.peer_repeats)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "drift.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (arguments.out / "drift.md").write_text(as_markdown(figures), encoding="utf-8")

@@ -21,7 +21,7 @@ SEED: Final = 20_251_027
 CENTRAL: Final = 0.75
 """Share of the rows the robust covariance is made of: a quarter of all may be odd without moving it."""
 MOST_LEARNT: Final = 1_000
-A_COLUMN: Final = 40
+A_COLUMN: Final = 20
 """Rows from which the covariance is learnt, in all and for each column if that is more; more make it hardly better."""
 
 

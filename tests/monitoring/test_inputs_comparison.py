@@ -113,7 +113,7 @@ def test_a_significant_change_below_the_least_effect_is_no_drift() -> None:
 
 def test_single_tests_keep_their_level() -> None:
     rng = np.random.default_rng(10)
-    repetitions = 2_000
+    repetitions = 1_500
     alarms = {"mean": 0, "distribution": 0}
     for _ in range(repetitions):
         # Skewed, and of few values in one case: what films have.
@@ -123,6 +123,6 @@ def test_single_tests_keep_their_level() -> None:
         sides = [comparison.Side(rows=150, known=150, mean=float(v.mean()), sd=float(v.std(ddof=1))) for v in (x, y)]
         alarms["mean"] += comparison._welch(*sides) < 0.05
         alarms["distribution"] += (comparison._chi_square(*(c.astype(float) for c in counts)) or 1.0) < 0.05
-    # Three standard errors of 2,000 repetitions at 5 % are 1.5 points; Welch of skewed samples is known to err low.
-    assert 0.03 < alarms["mean"] / repetitions < 0.065
-    assert 0.035 < alarms["distribution"] / repetitions < 0.065
+    # Three standard errors of 1,500 repetitions at 5 % are 1.7 points; Welch of skewed samples is known to err low.
+    assert 0.03 < alarms["mean"] / repetitions < 0.067
+    assert 0.033 < alarms["distribution"] / repetitions < 0.067

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from data.synthetic.history import HistorySpec, write_history
-from monitoring.findings import Finding, Severity
+from monitoring.findings import Finding, Outcome, Severity
 from monitoring.ground import Ground, opened
 from monitoring.outliers import Forest, OddUsers
 from monitoring.outliers.users import conduct, robot_days
@@ -52,6 +52,11 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ground, 
         yield ground, {one["kind"]: one for one in truth["planted"]}
 
 
+@pytest.fixture(scope="module")
+def outcome(spoiled: tuple[Ground, dict[str, dict[str, str]]]) -> Outcome:
+    return OddUsers().look(spoiled[0])
+
+
 def dated(one: Finding, truth: dict[str, str]) -> bool:
     last = one.ended or NOW
     return (
@@ -61,10 +66,10 @@ def dated(one: Finding, truth: dict[str, str]) -> bool:
 
 
 def test_planted_robots_and_farm_are_found_and_dated_and_nothing_else(
-    spoiled: tuple[Ground, dict[str, dict[str, str]]],
+    spoiled: tuple[Ground, dict[str, dict[str, str]]], outcome: Outcome
 ) -> None:
-    ground, truth = spoiled
-    found = OddUsers().look(ground)
+    _, truth = spoiled
+    found = outcome
     assert sorted(one.metric for one in found.findings) == ["bots", "click_farm"]
     by = {one.metric: one for one in found.findings}
     assert dated(by["bots"], truth["bots"])
@@ -77,11 +82,9 @@ def test_planted_robots_and_farm_are_found_and_dated_and_nothing_else(
     assert found.notes == ()
 
 
-def test_the_forest_finds_the_same(spoiled: tuple[Ground, dict[str, dict[str, str]]]) -> None:
-    ground, _ = spoiled
-    assert {one.key for one in OddUsers(Forest()).look(ground).findings} == {
-        one.key for one in OddUsers().look(ground).findings
-    }
+def test_the_forest_finds_the_same(spoiled: tuple[Ground, dict[str, dict[str, str]]], outcome: Outcome) -> None:
+    by_forest = OddUsers(Forest()).look(spoiled[0]).findings
+    assert {one.key for one in by_forest} == {one.key for one in outcome.findings}
 
 
 def test_robots_are_explained_by_not_looking(spoiled: tuple[Ground, dict[str, dict[str, str]]]) -> None:
@@ -120,7 +123,7 @@ def robots_among(events: pd.DataFrame, accounts: int, day: dt.date) -> pd.DataFr
             ts = dt.datetime.combine(day, dt.time(3)) + dt.timedelta(seconds=2 * number)
             rows += [
                 (f"b{account}-{number}-{kind}", ts, ts, user, f"bs{account}", f"bt{account}", "US", "web", kind,
-                 f"bsl{account}-{number // 5}", f"f{number % 50}", 1 + number % 5, None, None, None, "v1", None)
+                 f"bsl{account}-{number // 5}", f"f{number % 30}", 1 + number % 5, None, None, None, "v1", None)
                 for kind in (("impression", "click") if number % 3 == 0 else ("impression",))
             ]  # fmt: skip
     made = pd.DataFrame(rows, columns=list(Event.ALL))
