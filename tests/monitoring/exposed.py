@@ -74,10 +74,11 @@ def exposed(folder: Path, *, planted: bool, users: int, seed: int, weeks: int = 
 
 
 def roll_up_films(parts: PartLog, warehouse: EmbeddedWarehouse) -> None:
-    """Sum up by film and by user alone: what is shown is watched in no other rollup."""
+    """Sum up by film, and by user only the days that say from when to when there is telemetry: half the time."""
     digests, days = _wanted(parts), parts.dates(EVENTS)
-    for table, sql in ((USER_DAY, statements.user_day()), (FILM_DAY, statements.film_day())):
-        runs = [days[at : at + 28] for at in range(0, len(days), 28)]
+    whole = [days[at : at + 28] for at in range(0, len(days), 28)]
+    ends = [days[:1], days[-1:]]
+    for table, sql, runs in ((USER_DAY, statements.user_day(), ends), (FILM_DAY, statements.film_day(), whole)):
         warehouse.apply(
             [
                 Step(

@@ -241,7 +241,7 @@ def test_difference_of_one_user_or_of_nothing_is_not_estimable() -> None:
 
 def test_difference_rejects_five_in_a_hundred_when_nothing_changed() -> None:
     rng = np.random.default_rng(20_260_105)
-    users, runs = 300, 1_200
+    users, runs = 300, 800
     rejected = 0
     for _ in range(runs):
         # Users differ in how many slates they see and in how often a lead is repeated in theirs.
@@ -251,5 +251,5 @@ def test_difference_rejects_five_in_a_hundred_when_nothing_changed() -> None:
             slates = rng.poisson(activity * span)
             sums.append(np.stack([rng.binomial(slates, own), slates]))
         rejected += difference(sums[0], sums[1]).p_value < 0.05
-    # 1,200 runs: 5 % ± 1.26 % at two standard errors; 20,000 gave the figure in the documentation.
-    assert 0.037 <= rejected / runs <= 0.063
+    # 800 runs: 5 % ± 1.5 % at two standard errors; 20,000 runs gave 5.13 %.
+    assert 0.035 <= rejected / runs <= 0.065

@@ -20,7 +20,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exposed]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exposed]:
-    with exposed(tmp_path_factory.mktemp("plain"), planted=False, users=1_200, seed=7, weeks=12) as made:
+    with exposed(tmp_path_factory.mktemp("plain"), planted=False, users=900, seed=7, weeks=9) as made:
         yield made
 
 
