@@ -36,7 +36,7 @@ Segment = Mapping[str, str]
 HORIZON_DAYS: Final = 210
 """Only so many days back are looked at: half a year and the four weeks before it."""
 METRICS: Final = ("ctr", "focus_s", "thumbs_down_rate", "refresh_rate", "survey_score", "survey_response_rate")
-MOST_USER_DAYS: Final = 12_000_000
+MOST_USER_DAYS: Final = 3_000_000
 """Up to so many rows single users are summed up in the engine; beyond, it starts from the stored random groups."""
 FAR_OUT: Final = 3.0
 """Tukey's far-out fence, in distances between the quartiles of log impressions."""
@@ -379,7 +379,7 @@ def _broken_down(
     only = "" if single else f" WHERE {CUT} = :cut"
     by = ", ".join((Rollup.DATE, Rollup.BUCKET, *columns))
     sql = f"""WITH {kept.rows() if single else kept.rows(BUCKET_DAY.name)}
-SELECT {by}, {kept.summed()} FROM kept{only} GROUP BY {by} ORDER BY {by}"""
+SELECT {by}, {kept.summed()} FROM kept{only} GROUP BY {by}"""
     frame = ground.warehouse.query(sql, window=kept.window, parameters=values)
     parts = sorted(frame[columns[0]].unique().tolist())
     out = np.zeros((len(names), groups, len(days), len(parts)), dtype=np.float32)

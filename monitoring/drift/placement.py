@@ -80,7 +80,7 @@ def heterogeneity(parts: Sequence[Part]) -> float:
 
     Example:
         >>> alike = [Part(segment={}, log_change=0.1, se=0.1, p=0.3)] * 2
-        >>> heterogeneity(alike)
+        >>> round(heterogeneity(alike), 6)
         1.0
     """
     from scipy import special
