@@ -87,8 +87,7 @@ class Trials:
     def taken(self, source: Source) -> None:
         """The whole scorecard with no sums kept."""
         needs = self.request.needs
-        shape = Shape(source=source, needs=needs, variants=len(PLAN.names), buckets=False)
-        sql = statements.snapshot(shape)
+        sql = statements.snapshot(Shape.of(self.request, source, buckets=False))
         # Around what is kept: nothing of it is to help.
         answer = self.sums._query(sql, self.request, source, staged=statements.MEMBERS)  # noqa: SLF001
         cells = cells_from(answer, statements.CELLS, [Trial.VARIANT, Trial.REGION], needs)

@@ -126,6 +126,11 @@ def cells_from(answer: pd.DataFrame, part: str, keys: list[str], needs: Needs) -
     )
 
 
+def busiest_from(answer: pd.DataFrame) -> int:
+    """Return the events of the longest visit, when the statement looked at visits."""
+    return int(answer.loc[answer[PART] == statements.CENTRES, Trial.N].iloc[0])
+
+
 def caps_from(answer: pd.DataFrame, needs: Needs) -> dict[str, float]:
     """Return where each capped sum was cut."""
     centre = answer[answer[PART] == statements.CENTRES].iloc[0]

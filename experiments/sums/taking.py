@@ -17,6 +17,7 @@ from experiments.sums.request import Request, merged
 from experiments.sums.shelf import Shelf, cells_of, exposures_table
 from experiments.sums.snapshot import Snapshot
 from experiments.sums.statements import Shape, Source
+from experiments.sums.visits import MOST
 from telemetry.parts import EVENTS, PartLog
 from telemetry.rollups import pending
 from telemetry.warehouse.protocol import Warehouse
@@ -112,9 +113,13 @@ class Sums:
             kept = shelf.load(name, key, (wanted, _DEVICES, _EXPOSURES))
             if kept is not None:
                 return _restored(*kept, wanted, self._pending(request, source), notes)
-        shape = Shape(source=source, needs=request.needs, variants=len(request.variants), buckets=buckets)
+        shape = Shape.of(request, source, buckets=buckets)
         sql = statements.snapshot(shape)
         answer = self._query(sql, request, source, staged=statements.MEMBERS)
+        if answers.busiest_from(answer) > MOST:
+            # A robot's visit: its counts have run into each other.
+            sql = statements.snapshot(shape, by_day=True)
+            answer = self._query(sql, request, source, staged=statements.MEMBERS)
         found = self._snapshot(request, answer, sql, source, notes)
         tables = {wanted: found.cells, _REGIONS: found.cells.fold([Trial.VARIANT, Trial.REGION])}
         more = {_DEVICES: found.by_device.to_table(), _EXPOSURES: exposures_table(found.exposures)}

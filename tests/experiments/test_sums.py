@@ -205,6 +205,26 @@ def test_events_and_rollups_agree(world: World, snapshot: Snapshot) -> None:
     np.testing.assert_allclose(halves[0].comoments, halves[1].comoments, rtol=1e-9, atol=1e-9)
 
 
+def test_a_visit_of_thousands_of_events_is_counted_to_the_last(home: Paths) -> None:
+    few = FRAME[FRAME[Event.USER] % 5 == 0]
+    user = next(user for user in judged_users().index if user % 5 == 0)
+    shown = few[(few[Event.USER] == user) & (few[Event.TS] >= pd.Timestamp(START)) & (few[Event.TYPE] == "impression")]
+    robot = shown.head(1).loc[shown.index[:1].repeat(9_000)]
+    robot = robot.assign(**{Event.ID: [f"robot-{number}" for number in range(9_000)]})
+    world = World(home, pd.concat([few, robot], ignore_index=True))
+    direct, rolled = (world.sums.snapshot(ALL, source=source) for source in ("events", "user_day"))
+    impressions = direct.cells.place("impressions")
+    assert direct.cells.fold([]).totals[0, impressions] == rolled.cells.fold([]).totals[0, impressions] > 9_000
+    np.testing.assert_allclose(direct.cells.comoments, rolled.cells.comoments, rtol=1e-9, atol=1e-9)
+
+
+def test_days_beyond_the_bits_of_a_number_are_counted_too(world: World) -> None:
+    found = world.sums.snapshot(replace(ALL, as_of=START + 80 * DAY), source="events")
+    rolled = world.sums.snapshot(replace(ALL, as_of=START + 80 * DAY))
+    days = found.cells.place("active_days")
+    assert found.cells.fold([]).totals[0, days] == rolled.cells.fold([]).totals[0, days] > 0
+
+
 @pytest.mark.parametrize("source", ["events", "user_day"])
 def test_snapshot_without_covariates_reads_no_days_before(world: World, source: Source) -> None:
     bare = Request(experiment_id="exp", start=START, as_of=AS_OF, variants=ARMS, metrics=("ctr",))
