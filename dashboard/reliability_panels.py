@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from dashboard import components
+from dashboard import block_diagram, components
 from dashboard.loaders import reliability as loaders
 from dashboard.loaders.reliability import ReliabilityView
-from dashboard.panels import mode
 from monitoring.reliability.system import MINUTES_A_MONTH
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ def choose() -> ReliabilityView:
 
 def diagram(view: ReliabilityView) -> None:
     """Draw the diagram, how surely the whole works, and what each part means for it."""
-    from dashboard import block_diagram
-
     system = view.system
     if system.value is None:
         components.banner("How surely the whole works is not estimable.", "; ".join(system.notes), tone="warn")
@@ -44,8 +41,10 @@ def diagram(view: ReliabilityView) -> None:
                  _bounds(minutes, "{:,.1f}") if minutes else ""),
             ]
         )  # fmt: skip
-    figure = block_diagram.block_diagram(view.layout, view.components, system, mode=mode())
-    st.plotly_chart(figure.chart, alt=figure.alt, config={"displayModeBar": False}, key="diagram")
+    block_diagram.draw(view.layout, view.components, system)
+    components.show(
+        '<p class="rr-muted">Everything must work on the way from in to out. Blue: the system fails with it alone.</p>'
+    )
     components.table(
         ("Component", "Works", "95 % interval", "Birnbaum", "Share of failures", "Gain, min a month", "Alone"),
         [

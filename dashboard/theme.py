@@ -214,6 +214,14 @@ td.rr-wide, th.rr-wide {width:45%}
 .rr h1.rr-name {font-family:"Source Serif",Georgia,serif; font-size:2rem; font-weight:600; line-height:1.2; margin:0;
   padding:0; overflow-wrap:anywhere}
 .rr-film-synopsis {max-width:70ch; margin:.5rem 0 .6rem !important; overflow-wrap:anywhere}
+.rr-blocks {position:relative; margin:.8rem}
+.rr-wires {position:absolute; inset:0; background:var(--rr-muted); mask:var(--course) 0 0/100% 100% no-repeat}
+.rr-block {position:absolute; display:flex; flex-direction:column; align-items:center; justify-content:center;
+  text-align:center; border:1.5px solid var(--rr-line); border-radius:6px; background:var(--rr-paper);
+  font-size:.74rem; line-height:1.25; padding:.1rem .2rem; overflow-wrap:anywhere}
+.rr-block.end, .rr-block.junction {border-radius:50%; border-color:var(--rr-muted); font-size:.68rem}
+.rr-block.single {border:2.5px solid var(--rr-accent)}
+.rr-block.weak {border-color:var(--rr-loss-mark)}
 .rr-tree {font-size:1rem}
 .rr .rr-tree ul {list-style:none; margin:0 0 0 .55rem; padding:0 0 0 1rem; border-left:1px solid var(--rr-line)}
 .rr .rr-tree > ul {border-left:0; margin-left:0; padding-left:0}
