@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from monitoring.ground import Ground
     from telemetry.warehouse.sql import Value
 
-MOST_EVENTS: Final = 30_000_000
-"""Figures of single slates are read from the events themselves; of more rows than this the oldest days are left out."""
+MOST_EVENTS: Final = 3_000_000
+"""Figures of single slates are read from the events themselves; of more rows than this, those of a sample of users."""
+PSEUDONYMS: Final = 2**63
+"""Pseudonyms are spread evenly below it, so that those below a share of it are a random share of the users."""
 SEGMENTS: Final = (Rollup.MARKET, Event.REGION, Event.DEVICE, Event.INDEX_VERSION)
 _EXPRESSIONS: Final = {
     Trial.INTERACTIONS: f"({Rollup.EVENTS} - {Rollup.IMPRESSIONS})",
@@ -183,7 +185,8 @@ def relevant_slates(ground: "Ground", *, end: dt.date, days: int = 7, count: int
     """Return the share of slates with at least one relevant film among the first five.
 
     A film is relevant when it was clicked or looked at for at least ten seconds. Slates are told apart in the events
-    only, so of more than `MOST_EVENTS` rows the oldest days are left out, and the note says from when on they count.
+    only, so of more than `MOST_EVENTS` rows a random sample of users is taken, and the note says how large; users are
+    what chance acts on, so the intervals are right for it.
 
     Args:
         ground: The stores.
@@ -195,10 +198,8 @@ def relevant_slates(ground: "Ground", *, end: dt.date, days: int = 7, count: int
         One figure for each block that has any slate; newest block first.
     """
     _checked(days, count, None)
-    first = end - dt.timedelta(days=days * count - 1)
-    start = first
-    while start < end and ground.warehouse.rows(EVENTS, (start, end)) > MOST_EVENTS:
-        start += dt.timedelta(days=1)
+    start = end - dt.timedelta(days=days * count - 1)
+    share = min(1.0, MOST_EVENTS / max(1, ground.warehouse.rows(EVENTS, (start, end))))
     early = f"{Event.POSITION} <= {FIRST_POSITIONS}"
     liked = f"{Event.TYPE} = 'click' OR ({Event.TYPE} = 'focus' AND {Event.VALUE} >= {LONG_LOOK_S})"
     one = Ratio(name="relevant_in_five", numerator=_RELEVANT, denominator=_SHOWN)
@@ -206,7 +207,8 @@ def relevant_slates(ground: "Ground", *, end: dt.date, days: int = 7, count: int
   SELECT {Event.USER} AS {_UNIT}, {Event.SLATE}, CAST(MIN({Event.TS}) AS DATE) AS day,
     MAX(IFF({early} AND {Event.TYPE} = 'impression', 1, 0)) AS {_SHOWN},
     MAX(IFF({early} AND ({liked}), 1, 0)) AS liked
-  FROM EVENTS WHERE {Event.TS} >= :start AND {Event.TS} < :stop AND {Event.SLATE} IS NOT NULL GROUP BY 1, 2
+  FROM EVENTS WHERE {Event.TS} >= :start AND {Event.TS} < :stop AND {Event.SLATE} IS NOT NULL
+    AND {Event.USER} <= :most GROUP BY 1, 2
 ), per_unit AS (
   SELECT {_UNIT}, CAST(FLOOR(DATEDIFF('day', day, :last) / {days}) AS BIGINT) AS {_BLOCK}, SUM({_SHOWN}) AS {_SHOWN},
     SUM({_SHOWN} * liked) AS {_RELEVANT}, 1 AS {_ACCOUNTS}
@@ -214,20 +216,18 @@ def relevant_slates(ground: "Ground", *, end: dt.date, days: int = 7, count: int
 )
 SELECT {_BLOCK}, COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {", ".join(_moments(one))}
 FROM per_unit GROUP BY {_BLOCK} ORDER BY {_BLOCK}"""
-    parameters = {"start": start, "stop": end + dt.timedelta(days=1), "last": end}
+    parameters: dict[str, Value] = {
+        "start": start,
+        "stop": end + dt.timedelta(days=1),
+        "last": end,
+        "most": min(int(share * PSEUDONYMS), PSEUDONYMS - 1),
+    }
     frame = ground.warehouse.query(sql, window=(start, end), parameters=parameters)
     found = _figures(ground, frame, one, None, grouped=False)
-    if start == first:
+    if share == 1:
         return found
-    # A block that is read in part says so; those not read at all are there without a value.
-    whole, rest = divmod((end - start).days + 1, days)
-    part = f"of the slates from {start} on: the days before hold too many events to be read"
-    unread = Figure(
-        name=one.name, block=0, segment="", value=np.nan, low=np.nan, high=np.nan, users=0,
-        note="not read: it holds too many events",
-    )  # fmt: skip
-    kept = [replace(f, note=part) if f.block == whole and not f.note else f for f in found]
-    return [*kept, *(replace(unread, block=block) for block in range(whole + (rest > 0), count))]
+    note = f"of a random {share:.1%} of the accounts: all of them have too many events to be read"
+    return [f if f.note else replace(f, note=note) for f in found]
 
 
 def _figures(ground: "Ground", frame: "pd.DataFrame", one: Ratio, by: str | None, *, grouped: bool) -> list[Figure]:
@@ -274,11 +274,16 @@ def _blocks_sql(wanted: Sequence[Ratio], days: int, by: str | None, *, unit: str
   SELECT *, CAST(FLOOR(DATEDIFF('day', {Rollup.DATE}, :last) / {days}) AS BIGINT) AS {_BLOCK}
   FROM USER_DAY WHERE {Rollup.DATE} >= :first AND {Rollup.DATE} <= :last
 ), per_unit AS (
-  SELECT {keys}, {unit} AS {_UNIT}, {summed}APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
+  SELECT {keys}, {unit} AS {_UNIT}, {summed}{_accounts(unit)} AS {_ACCOUNTS}
   FROM placed GROUP BY {keys}, {unit}
 )
 SELECT {keys}, COUNT(*) AS {_UNITS}, SUM({_ACCOUNTS}) AS {_ACCOUNTS}, {moments}
 FROM per_unit GROUP BY {keys} ORDER BY {keys}"""
+
+
+def _accounts(unit: str) -> str:
+    # A sketch for every single user would take longer than all the rest.
+    return "1" if unit == Event.USER else f"APPROX_COUNT_DISTINCT({Event.USER})"
 
 
 def _four(number: int) -> tuple[str, str, str, str]:
@@ -300,7 +305,7 @@ def _changes_sql(wanted: Ratio, count: int, *, unit: str) -> str:
     moments += [f"COUNT_IF(x_{of} > 0) AS positive_{of}" for of in spans]
     moments += [f"COUNT_IF({' OR '.join(f'{name} <> 0' for name in _four(at))}) AS units_{at}" for at in range(count)]
     return f"""WITH per_unit AS (
-  SELECT {unit} AS {_UNIT}, {summed}, APPROX_COUNT_DISTINCT({Event.USER}) AS {_ACCOUNTS}
+  SELECT {unit} AS {_UNIT}, {summed}, {_accounts(unit)} AS {_ACCOUNTS}
   FROM USER_DAY WHERE ({Rollup.DATE} >= :first AND {Rollup.DATE} <= :last)
     OR ({Rollup.DATE} >= :turn AND {Rollup.DATE} <= :end)
   GROUP BY {unit}

@@ -164,22 +164,12 @@ def test_relevant_slates_equals_pandas(watched: Watched) -> None:
         assert 0 < one.low < one.value < one.high < 1
 
 
-def test_relevant_slates_of_too_many_events_takes_the_newest(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    three = within(watched, END - dt.timedelta(days=2), END)
-    monkeypatch.setattr(user_figures, "MOST_EVENTS", len(three))
-    one = relevant_slates(watched.ground, end=END)[0]
-    liked, shown = liked_slates(three)
-    assert one.value == pytest.approx(liked / shown)
-    assert (END - dt.timedelta(days=2)).isoformat() in one.note
-    # The weeks before are not silently there, or gone.
-    course = relevant_slates(watched.ground, end=END, count=3)
-    assert [block.block for block in course] == [0, 1, 2]
-    assert all(np.isnan(block.value) and "not read" in block.note for block in course[1:])
-
-
-def test_relevant_slates_of_a_week_that_just_fits_is_whole(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relevant_slates_of_too_many_events_samples_users(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     week = within(watched, END - dt.timedelta(days=6), END)
-    monkeypatch.setattr(user_figures, "MOST_EVENTS", len(week))
-    first, *rest = relevant_slates(watched.ground, end=END, count=3)
-    assert (first.note, [one.block for one in rest]) == ("", [1, 2])
-    assert all("not read" in one.note for one in rest)
+    monkeypatch.setattr(user_figures, "MOST_EVENTS", len(week) // 2)
+    one = relevant_slates(watched.ground, end=END)[0]
+    half = week[week[Event.USER] <= (len(week) // 2) / len(week) * 2**63]
+    liked, shown = liked_slates(half)
+    assert one.users == half[Event.USER].nunique() < week[Event.USER].nunique()
+    assert one.value == pytest.approx(liked / shown)
+    assert "of a random 50.0% of the accounts" in one.note
