@@ -47,7 +47,7 @@ def named(metric: str) -> str:
 
     Example:
         >>> named("ctr"), named("repeated_lead")
-        ('CTR', 'Repeated lead')
+        ('Click-through rate', 'Repeated lead')
     """
     known = {one.name: one.title for one in METRICS}
     return known.get(metric, metric.replace("_", " ").capitalize())
