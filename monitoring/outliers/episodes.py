@@ -71,9 +71,9 @@ def share_of(part: float, whole: float, *, exact: bool) -> Interval:
         >>> share_of(137, 1000, exact=False)
         Interval(value=0.1, low=0.05, high=0.15)
     """
-    share = part / whole if whole else float("nan")
+    share = float(part) / float(whole) if whole else float("nan")
     if exact or not np.isfinite(share) or share <= 0:
         return Interval(value=share)
-    step = 10.0 ** np.floor(np.log10(share))
-    value = round(float(np.round(share / step) * step), 12)
+    step = float(10.0 ** np.floor(np.log10(share)))
+    value = round(round(share / step) * step, 12)
     return Interval(value=value, low=round(value - step / 2, 12), high=round(min(1.0, value + step / 2), 12))

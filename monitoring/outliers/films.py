@@ -213,7 +213,7 @@ def _place(films: "pd.DataFrame", flags: Flags) -> dict[str, str]:
         mine = Counter(value for value, odd in zip(values, flags, strict=True) if odd)
         top, count = mine.most_common(1)[0]
         rest = sum(value == top for value, odd in zip(values, flags, strict=True) if not odd)
-        if top and count >= FROM_ONE * flags.sum() and rest < count + 0.5 * (flags.size - flags.sum()):
+        if top and count >= FROM_ONE * flags.sum() and rest < 0.5 * (flags.size - flags.sum()):
             return {dim: str(top)}
     return {}
 
