@@ -8,17 +8,24 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.exposure import ExposureDrift, SlateDrift
+from monitoring.exposure import ExposureDrift, SlateDrift, days, slates
 from monitoring.exposure.clicks import lost_clicks, pushed
 from monitoring.exposure.days import FilmDays, matrices, placed
 from monitoring.exposure.episodes import episodes
 from monitoring.exposure.gaps import change_of_share, unusual_days, vanished
 from monitoring.exposure.shares import risen_films, shifted_groups
-from monitoring.exposure.slates import difference, repeated
+from monitoring.exposure.slates import difference, repeated, sampled_slates
 from monitoring.ground import opened
+from telemetry.parts import PartLog
+from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.tables import EVENTS, FILM_DAY
+from tests.experiments.plans import new_store
 from tests.monitoring.conftest import Watched
+from tests.monitoring.exposed import roll_up_films
+from tests.telemetry.planted import history, lay
 from workspace.clock import FrozenClock
 from workspace.columns import Event, Rollup
+from workspace.paths import Paths
 from workspace.settings import Settings
 
 FIRST = dt.date(2026, 1, 5)
@@ -211,6 +218,56 @@ def test_too_few_days_are_not_estimable(tmp_path: Path) -> None:
     with opened(Settings(home=tmp_path / "home"), FrozenClock(dt.datetime(2026, 1, 5, tzinfo=dt.UTC))) as empty:
         assert ExposureDrift().look(empty).notes == ("not estimable: no telemetry is rolled up yet",)
         assert "no telemetry" in SlateDrift(studios().assign(lead="x")).look(empty).notes[0]
+
+
+def test_a_film_pushed_by_few_accounts_is_withheld(tmp_path: Path) -> None:
+    """Three accounts are shown one film forty times a day for three days and click it every time."""
+    events = history(users=30, days=30, seed=8, start=FIRST)
+    shown = events[events[Event.TYPE] == "impression"].head(3 * 40 * 3).copy()
+    number = np.arange(len(shown))
+    shown[Event.FILM] = "fx"
+    shown[Event.USER] = 1 + number % 3
+    shown[Event.TS] = pd.Timestamp(FIRST) + pd.to_timedelta(20 + number % 9 // 3, unit="D") + pd.Timedelta(hours=9)
+    clicked = shown.assign(**{Event.TYPE: "click"})
+    extra = pd.concat([shown, clicked])
+    extra[Event.ID] = [f"x{place}" for place in range(len(extra))]
+    home, clock = Paths(tmp_path / "home").ensure(), FrozenClock(dt.datetime(2026, 2, 5, tzinfo=dt.UTC))
+    with new_store(home) as store:
+        parts = PartLog(store, home, clock)
+        warehouse = EmbeddedWarehouse(parts, 256)
+        lay(parts, pd.concat([events, extra], ignore_index=True))
+        roll_up_films(parts, warehouse)
+        warehouse.close()
+    with opened(Settings(home=home.home), clock) as ground:
+        found = ExposureDrift().look(ground)
+    assert found.findings == ()
+    assert any("fewer than 10 accounts" in note for note in found.notes)
+
+
+def test_of_too_many_events_every_few_days_are_read(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads = pd.Series({f"f{number}": f"lead {number % 7}" for number in range(50)})
+    whole = sampled_slates(watched.ground, leads, *watched.ground.days())
+    monkeypatch.setattr(slates, "MOST_EVENTS", watched.ground.warehouse.rows(EVENTS, watched.ground.days()) // 4 + 1)
+    some = sampled_slates(watched.ground, leads, *watched.ground.days())
+    assert whole[Rollup.DATE].nunique() == 57
+    # Every fourth day, counted back from the last: a little less than four times of what may be read is there.
+    assert some[Rollup.DATE].nunique() == 15
+    assert some[Rollup.DATE].max() == whole[Rollup.DATE].max()
+
+
+def test_repeated_leads_of_raw_events_are_counted_by_slate(watched: Watched) -> None:
+    leads = pd.Series({f"f{number}": f"lead {number % 7}" for number in range(50)})
+    found = sampled_slates(watched.ground, leads, *watched.ground.days())
+    shown = watched.events[watched.events[Event.TYPE] == "impression"]
+    leading = shown.assign(lead=shown[Event.FILM].map(leads)).groupby(Event.SLATE)["lead"]
+    wanted = leading.size() > leading.nunique()
+    assert len(found) == len(wanted)
+    assert found["repeated"].sum() == wanted.sum()
+
+
+def test_a_large_catalogue_is_read_for_fewer_days(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(days, "MOST_ROWS", watched.ground.warehouse.rows(FILM_DAY, watched.ground.days()) * 40 // 57)
+    assert len(days.film_days(watched.ground).days) in {39, 40}
 
 
 def test_nothing_is_found_among_ninety_users(watched: Watched) -> None:
