@@ -15,6 +15,7 @@ from monitoring import objective_rules
 from monitoring.burn import Budget, Burn, Counts, Floats, Guard, budget, burn, words
 from monitoring.findings import Interval
 from monitoring.ground import Ground
+from monitoring.incidents import waits_for
 from monitoring.objective_rules import ObjectiveRule, Rules
 from monitoring.objective_status import BudgetDay, ObjectiveAlert, ObjectiveStatus, Standing
 from monitoring.service_counts import FINE, HOUR, Place, counted, floored, newest, values
@@ -71,8 +72,24 @@ def evaluate(
             continue
         nothing = f"not estimable: nothing was counted in {words(rule.window)}"
         budgets = [status for group in groups for status in _budgets(ground.system, rule, rules, group)]
-        found += budgets or [_unknown(rule, nothing)]
+        found += _rooted(budgets) or [_unknown(rule, nothing)]
     return tuple(found)
+
+
+def _rooted(budgets: Sequence[ObjectiveStatus]) -> list[ObjectiveStatus]:
+    """Say of an alert that a service it waits for has the same one: that is where to look first."""
+    firing = [alert.segment for one in budgets for alert in one.alerts]
+
+    def named(alert: ObjectiveAlert) -> ObjectiveAlert:
+        region = alert.segment.get(Sample.REGION)
+        same = [segment[Sample.SERVICE] for segment in firing if segment.get(Sample.REGION) == region]
+        below = [name for name in same if waits_for(alert.segment[Sample.SERVICE], name)]
+        deepest = [name for name in below if not any(waits_for(name, other) for other in below)]
+        if not deepest:
+            return alert
+        return replace(alert, text=f"{alert.text} It waits for {' and '.join(deepest)}, with the same alert.")
+
+    return [replace(one, alerts=tuple(named(alert) for alert in one.alerts)) for one in budgets]
 
 
 def course(

@@ -89,6 +89,7 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         ("content", "DE"): {"errors": late},
         ("content", "US"): {"errors": late},
         ("recommender", "DE"): {"errors": over},
+        ("bff", "DE"): {"errors": over},
         ("user", "DE"): {"errors": dense, "requests": 2},
     }
     services = ("gateway", "bff", "user", "content", "recommender")
@@ -116,6 +117,7 @@ def test_alerts_are_those_of_what_was_done(found: tuple[ObjectiveStatus, ...]) -
         ("errors", "page", "content", ""),
         # Over, and still half a day's worth of budget in a day.
         ("errors", "ticket", "recommender", "DE"),
+        ("errors", "ticket", "bff", "DE"),
         ("memory", "ticket", "bff", "US"),
         ("bff_latency", "page", "bff", "US"),
     }
@@ -157,6 +159,8 @@ def test_what_is_over_no_longer_pages_but_its_budget_is_spent(found: tuple[Objec
     assert status.remaining is not None
     assert status.remaining.value < 0
     assert status.alerts[0].text.endswith("the budget is used up.")
+    waiting = of(found, "errors", service="bff", region="DE").alerts[0]
+    assert waiting.text.endswith("the budget is used up. It waits for recommender, with the same alert.")
 
 
 def test_one_error_at_low_traffic_pages_nobody(found: tuple[ObjectiveStatus, ...]) -> None:
