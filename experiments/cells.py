@@ -4,6 +4,7 @@ A *cell* is one row: users of a variant, a region, a hash bucket and so on. Ever
 cells, so that what is stored is small, holds nobody's rows and can be split in any way the cells are split.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
@@ -25,6 +26,8 @@ KEYS: Final = (Trial.VARIANT, Trial.REGION, Trial.BUCKET, Trial.DEVICE, Trial.AG
 _MEAN: Final = "mean_"
 _COMOMENT: Final = "comoment_"
 _THIRD: Final = "third_"
+_NAMES: Final = b"cells"
+_FEW: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,7 +145,7 @@ class Cells:
                 raise UnknownError(f"key == {name!r}", f"must be one of {', '.join(self.keys.columns) or 'none'}")
             values = list(value) if isinstance(value, set | frozenset | list | tuple) else [value]
             kept &= self.keys[name].isin(values).to_numpy(dtype=bool)
-        return self._rows(np.flatnonzero(kept))
+        return self if kept.all() else self._rows(np.flatnonzero(kept))
 
     def fold(self, by: Sequence[str]) -> "Cells":
         """Return fewer cells, split by some of the keys only, in the order of those.
@@ -227,53 +230,49 @@ class Cells:
             if pair not in index:
                 raise UnknownError(f"comoment of {columns[i]} and {columns[j]}", "must be computed with the cells")
             square[i, j] = square[j, i] = index[pair]
-        return [
-            Moments.from_sums(n, means, comoments)
-            for n, means, comoments in zip(
-                self.n.tolist(), self.means[:, at], self.comoments[:, square.ravel()].reshape(-1, *square.shape),
-                strict=True,
-            )
-        ]  # fmt: skip
+        comoments = self.comoments[:, square.ravel()].reshape(-1, *square.shape)
+        return Moments.from_cells(self.n, self.means[:, at], comoments)
 
     def to_table(self) -> pa.Table:
-        """Return the cells as a table of plain columns; `from_table` gives back the same bits."""
+        """Return the cells as a table of a few columns; `from_table` gives back the same bits."""
         keys = pa.Table.from_pandas(self.keys, preserve_index=False)
-        figures = {name: pa.array(values, pa.float64()) for name, values in self._figures().items()}
-        return pa.table({name: keys.column(name) for name in self.keys.columns} | figures)
+        figures = {name: _listed(values) for name, values in self._figures().items()}
+        named = {name: keys.column(name) for name in self.keys.columns} | {Trial.N: pa.array(self.n, pa.float64())}
+        table = pa.table(named | figures)
+        # By lists: every column of its own would cost a reader more than its figures.
+        return table.replace_schema_metadata({_NAMES: json.dumps([self.columns, self.pairs])})
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Cells":
-        """Return cells from their table.
+        """Return cells from their table, or from one with a column for every figure as they were once kept.
 
         Raises:
             IntegrityError: When it is not one of cells.
         """
         names = table.column_names
-        columns = tuple(name.removeprefix(_MEAN) for name in names if name.startswith(_MEAN))
         keys = [name for name in names if name in KEYS]
         try:
-            pairs = tuple(_parsed(name) for name in names if name.startswith(_COMOMENT))
-            has_third = any(name.startswith(_THIRD) for name in names)
+            columns, pairs = _names_of(table)
+            figures = [
+                ("means", [f"{_MEAN}{name}" for name in columns]),
+                ("comoments", [f"{_COMOMENT}{i}_{j}" for i, j in pairs]),
+                ("third", [f"{_THIRD}{name}" for name in columns]),
+            ]
+            found = {name: _matrix(table, name, single) for name, single in figures if _has(names, name, single)}
             return cls(
                 # By column: pandas' own reading of a whole table costs more than all the figures.
                 keys=pd.DataFrame({name: table.column(name).to_pandas() for name in keys}, index=range(len(table))),
                 columns=columns,
                 pairs=pairs,
                 n=np.array(table.column(Trial.N).to_numpy(), dtype=np.float64),
-                means=_matrix(table, [f"{_MEAN}{name}" for name in columns]),
-                comoments=_matrix(table, [f"{_COMOMENT}{i}_{j}" for i, j in pairs]),
-                third=_matrix(table, [f"{_THIRD}{name}" for name in columns]) if has_third else None,
+                **found,
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise IntegrityError(f"a table of cells is damaged: {error}", hint="compute it again") from error
 
     def _figures(self) -> dict[str, Floats]:
-        out = {Trial.N: self.n}
-        out |= {f"{_MEAN}{name}": self.means[:, at] for at, name in enumerate(self.columns)}
-        out |= {f"{_COMOMENT}{i}_{j}": self.comoments[:, at] for at, (i, j) in enumerate(self.pairs)}
-        if self.third is not None:
-            out |= {f"{_THIRD}{name}": self.third[:, at] for at, name in enumerate(self.columns)}
-        return out
+        out = {"means": self.means, "comoments": self.comoments}
+        return out if self.third is None else out | {"third": self.third}
 
     def _rows(self, kept: NDArray[np.intp]) -> "Cells":
         return replace(
@@ -333,12 +332,27 @@ def _groups(keys: pd.DataFrame, by: list[str]) -> tuple[pd.DataFrame, NDArray[np
         return pd.DataFrame(index=range(1)), np.zeros(1, dtype=np.intp), np.arange(len(keys))
     code = np.zeros(len(keys), dtype=np.int64)
     for name in by:
-        codes, values = pd.factorize(keys[name], sort=True, use_na_sentinel=False)
-        code = code * len(values) + codes
+        codes, count = _codes(keys[name])
+        code = code * count + codes
     order = np.argsort(code, kind="stable")
     found = code[order]
     starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]]))
     return keys[by].iloc[order[starts]].reset_index(drop=True), starts, order
+
+
+def _codes(key: pd.Series) -> tuple[NDArray[np.int64], int]:
+    """Return the place of each value among the sorted ones, and how many there are."""
+    if len(key) <= _FEW:
+        # For a few cells, what pandas prepares costs more than all the figures.
+        values = key.tolist()
+        try:
+            places_of = {value: place for place, value in enumerate(sorted(set(values)))}
+        except TypeError:  # a key that is missing somewhere
+            pass
+        else:
+            return np.array([places_of[value] for value in values], dtype=np.int64), len(places_of)
+    codes, found = pd.factorize(key, sort=True, use_na_sentinel=False)
+    return codes.astype(np.int64), len(found)
 
 
 def _parsed(name: str) -> tuple[int, int]:
@@ -346,8 +360,31 @@ def _parsed(name: str) -> tuple[int, int]:
     return int(left), int(right)
 
 
-def _matrix(table: pa.Table, names: list[str]) -> Floats:
-    out = np.empty((len(table), len(names)))
-    for at, name in enumerate(names):
-        out[:, at] = table.column(name).to_numpy()
+def _names_of(table: pa.Table) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
+    kept = (table.schema.metadata or {}).get(_NAMES)
+    if kept is not None:
+        columns, pairs = json.loads(kept)
+        return tuple(columns), tuple((int(i), int(j)) for i, j in pairs)
+    names = table.column_names
+    return (
+        tuple(name.removeprefix(_MEAN) for name in names if name.startswith(_MEAN)),
+        tuple(_parsed(name) for name in names if name.startswith(_COMOMENT)),
+    )
+
+
+def _has(names: Sequence[str], name: str, single: Sequence[str]) -> bool:
+    return name in names or (bool(single) and single[0] in names) or name != "third"
+
+
+def _listed(values: Floats) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), pa.float64()), values.shape[1])
+
+
+def _matrix(table: pa.Table, name: str, single: Sequence[str]) -> Floats:
+    if name in table.column_names:
+        flat = table.column(name).combine_chunks().flatten().to_numpy()
+        return np.array(flat, dtype=np.float64).reshape(len(table), len(single))
+    out = np.empty((len(table), len(single)))
+    for at, one in enumerate(single):
+        out[:, at] = table.column(one).to_numpy()
     return out

@@ -176,11 +176,11 @@ def _estimated(
     from experiments.statistics import ratio, stratified
 
     has_before = set(spec.columns) <= set(source.folded.columns)
-    moments = source.folded.moments(spec.columns if has_before else spec.columns[:2])
-    sides = [[moments[source.rows[name, place]] for place in strata] for name in (bare.control, bare.variant)]
+    rows = [[source.rows[name, place] for place in strata] for name in (bare.control, bare.variant)]
 
-    def within(method: "Method", *columns: int) -> "Estimate":
-        left, right = ([one.columns(*columns) for one in side] if columns else side for side in sides)
+    def within(method: "Method", columns: Sequence[str]) -> "Estimate":
+        moments = source.folded.moments(columns)
+        left, right = ([moments[row] for row in side] for side in rows)
         return stratified(left, right, method=method, alpha=SHOWN_ALPHA)
 
     def together() -> "Estimate":
@@ -188,12 +188,12 @@ def _estimated(
         left, right = (arms[source.arms[name]] for name in (bare.control, bare.variant))
         return ratio(left, right, alpha=SHOWN_ALPHA)
 
-    raw, reason = _tried(lambda: within("ratio", 0, 1))
+    raw, reason = _tried(lambda: within("ratio", spec.columns[:2]))
     if raw is None:
         return replace(bare, reason=reason)
-    adjusted = _tried(lambda: within("cuped"))[0] if cuped and has_before else None
+    adjusted = _tried(lambda: within("cuped", spec.columns))[0] if cuped and has_before else None
     judged = adjusted or raw
-    balance = _tried(lambda: within("ratio", 2, 3))[0] if has_before else None
+    balance = _tried(lambda: within("ratio", spec.columns[2:]))[0] if has_before else None
     return replace(
         bare,
         judged=judged,

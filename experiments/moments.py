@@ -94,6 +94,29 @@ class Moments:
         """
         return cls(n=n, means=np.asarray(means, np.float64), comoments=np.asarray(comoments, np.float64))
 
+    @classmethod
+    def from_cells(cls, n: FloatArray, means: FloatArray, comoments: FloatArray) -> list[Self]:
+        """Return the moments of many cells, checked all at once: a scorecard takes hundreds.
+
+        Args:
+            n: Users, ``(c,)``.
+            means: ``(c, d)``.
+            comoments: Centred, ``(c, d, d)``.
+        """
+        fit = _fit(n, means, comoments)
+        made = []
+        for at, fits in enumerate(fit.tolist()):
+            if not fits:  # checked alone, it is mended or says what is wrong
+                made.append(cls.from_sums(float(n[at]), means[at], comoments[at]))
+                continue
+            one = object.__new__(cls)
+            object.__setattr__(one, "n", _checked_count(float(n[at])))
+            object.__setattr__(one, "means", _frozen(means[at]))
+            object.__setattr__(one, "comoments", _frozen(comoments[at]))
+            object.__setattr__(one, "residues", None)
+            made.append(one)
+        return made
+
     @property
     def d(self) -> int:
         """Number of columns."""
@@ -252,6 +275,17 @@ def _faults(n: float, means: FloatArray, comoments: FloatArray) -> Iterator[tupl
     room = _TOLERANCE * most + _ROUNDING * np.outer(scale, scale)
     yield bool((np.abs(comoments - comoments.T) > room).any()), said, "must be symmetric"
     yield bool((np.abs(comoments) > most + room).any()), said, "must not exceed what the sums of squares allow"
+
+
+def _fit(n: FloatArray, means: FloatArray, comoments: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which cells are moments as they stand, ``(c,)``: no fault of `_faults`, and nothing to mend."""
+    squares = np.diagonal(comoments, axis1=1, axis2=2)
+    with np.errstate(invalid="ignore"):
+        spread = np.sqrt(squares)
+        most = spread[:, :, None] * spread[:, None, :]
+        fit = np.isfinite(means).all(axis=1) & np.isfinite(comoments).all(axis=(1, 2)) & (n > 0)
+        fit &= (squares >= 0).all(axis=1) & (comoments == comoments.transpose(0, 2, 1)).all(axis=(1, 2))
+        return np.asarray(fit & (np.abs(comoments) <= most * (1 + _TOLERANCE)).all(axis=(1, 2)))
 
 
 def _frozen(values: FloatArray) -> FloatArray:

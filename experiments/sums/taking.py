@@ -105,14 +105,15 @@ class Sums:
             InvalidValueError: When the day lies before the start.
             IntegrityError: When a part or kept sums are damaged.
         """
-        request, notes = self._fitted(_request(asked, as_of), source)
+        stored = self._stored(source)
+        request, notes = self._fitted(_request(asked, as_of), stored)
         wanted = _CELLS if buckets else _REGIONS
         # What was taken by bucket answers either question; what a scorecard needs alone is taken far faster.
         for kind in ("snapshot",) if buckets else ("snapshot", _REGIONS):
-            shelf, name, key = self._place(kind, request, source)
+            shelf, name, key = self._place(kind, request, source, stored)
             kept = shelf.load(name, key, (wanted, _DEVICES, _EXPOSURES))
             if kept is not None:
-                return _restored(*kept, wanted, self._pending(request, source), notes)
+                return _restored(*kept, wanted, _pending(request, stored), notes)
         shape = Shape.of(request, source, buckets=buckets)
         sql = statements.snapshot(shape)
         answer = self._query(sql, request, source, staged=statements.MEMBERS)
@@ -120,7 +121,7 @@ class Sums:
             # A robot's visit: its counts have run into each other.
             sql = statements.snapshot(shape, by_day=True)
             answer = self._query(sql, request, source, staged=statements.MEMBERS)
-        found = self._snapshot(request, answer, sql, source, notes)
+        found = self._snapshot(request, answer, sql, self._digest(request, source, stored), stored, notes)
         tables = {wanted: found.cells, _REGIONS: found.cells.fold([Trial.VARIANT, Trial.REGION])}
         more = {_DEVICES: found.by_device.to_table(), _EXPOSURES: exposures_table(found.exposures)}
         shelf.keep(name, key, {one: cells.to_table() for one, cells in tables.items()} | more, found.facts())
@@ -174,7 +175,7 @@ class Sums:
     def late(self, asked: ExperimentPlan | Request, as_of: dt.date | None = None) -> dict[str, float]:
         """Return the share of events that came more than a day after they happened, by variant; empty without any."""
         request = _request(asked, as_of)
-        shelf, name, key = self._place("late", request, "events")
+        shelf, name, key = self._place("late", request, "events", self._stored("events"))
         kept = shelf.load(name, key, ())
         if kept is None:
             first, last = request.start, request.as_of
@@ -196,20 +197,27 @@ class Sums:
         keys: list[str],
         more: "dict[str, Value]",
     ) -> Cells:
-        shelf, name, key = self._place(kind, request, source)
+        stored = self._stored(source)
+        shelf, name, key = self._place(kind, request, source, stored)
         kept = shelf.load(name, key, (_CELLS,))
         if kept is not None:
             return cells_of(kept[0], _CELLS)
         cells = answers.cells_from(self._query(sql, request, source, more), statements.CELLS, keys, needs)
         if not len(cells):
-            raise _nobody(request, self._pending(request, source))
+            raise _nobody(request, _pending(request, stored))
         shelf.keep(name, key, {_CELLS: cells.to_table()}, {"sql": sql})
         return cells
 
     def _snapshot(
-        self, request: Request, answer: "pd.DataFrame", sql: str, source: Source, notes: tuple[str, ...]
+        self,
+        request: Request,
+        answer: "pd.DataFrame",
+        sql: str,
+        digest: str,
+        stored: _Stored,
+        notes: tuple[str, ...],
     ) -> Snapshot:
-        needs, waiting = request.needs, self._pending(request, source)
+        needs, waiting = request.needs, _pending(request, stored)
         fine = [Trial.BUCKET] if answer[Trial.BUCKET].notna().any() else []
         cells = answers.cells_from(answer, statements.CELLS, [Trial.VARIANT, Trial.REGION, *fine], needs)
         left_out = answers.left_out_from(answer)
@@ -226,7 +234,7 @@ class Sums:
             left_out=left_out,
             caps=answers.caps_from(answer, needs) if len(cells) else {},
             sql=(sql,),
-            digest=self._digest(request, source),
+            digest=digest,
             computed_at=self._clock.now(),
             pending_dates=waiting,
             notes=notes,
@@ -253,7 +261,7 @@ class Sums:
         named = {f"variant_{number}": name for number, name in enumerate(request.variants)}
         return {"experiment": request.experiment_id, **dates, **named}
 
-    def _fitted(self, request: Request, source: Source) -> tuple[Request, tuple[str, ...]]:
+    def _fitted(self, request: Request, stored: _Stored) -> tuple[Request, tuple[str, ...]]:
         """Return the request with no more days before than there are of the same users, and what to know about it."""
         notes = [
             f"Pseudonyms changed on {day}: who came before and after it counts as two users."
@@ -262,7 +270,7 @@ class Sums:
         ]
         if request.pre_start is None:
             return request, tuple(notes)
-        before = [day for day in self._stored(source).digests if request.pre_start <= day < request.start]
+        before = [day for day in stored.digests if request.pre_start <= day < request.start]
         earliest = max([min(before, default=request.start), *(day for day in self._rotations if day <= request.start)])
         if earliest > request.pre_start:
             days = (request.start - earliest).days
@@ -289,25 +297,22 @@ class Sums:
             self._known[source] = version, found
         return found
 
-    def _pending(self, request: Request, source: Source) -> tuple[dt.date, ...]:
+    def _digest(self, request: Request, source: Source, stored: _Stored) -> str:
         first, last = request.window
-        return tuple(day for day in self._stored(source).pending if first <= day <= last)
-
-    def _digest(self, request: Request, source: Source) -> str:
-        first, last = request.window
-        days = {
-            day.isoformat(): digest
-            for day, digest in sorted(self._stored(source).digests.items())
-            if first <= day <= last
-        }
+        days = {day.isoformat(): digest for day, digest in sorted(stored.digests.items()) if first <= day <= last}
         text = json.dumps([VERSION, source, request.to_dict(), days], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _place(self, kind: str, request: Request, source: Source) -> tuple[Shelf, str, str]:
+    def _place(self, kind: str, request: Request, source: Source, stored: _Stored) -> tuple[Shelf, str, str]:
         """Return where something is kept: a name that stays, and a key that changes with the events."""
         asked = hashlib.sha256(f"{source}{request.digest}".encode()).hexdigest()[:8]
         name = f"{request.as_of.isoformat()}.{kind}-{asked}"
-        return Shelf(self._paths, request.experiment_id), name, self._digest(request, source)[:_KEY_DIGITS]
+        return Shelf(self._paths, request.experiment_id), name, self._digest(request, source, stored)[:_KEY_DIGITS]
+
+
+def _pending(request: Request, stored: _Stored) -> tuple[dt.date, ...]:
+    first, last = request.window
+    return tuple(day for day in stored.pending if first <= day <= last)
 
 
 def _request(asked: ExperimentPlan | Request, as_of: dt.date | None) -> Request:

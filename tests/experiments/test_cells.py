@@ -140,6 +140,17 @@ def test_table_gives_back_the_same_bits(tmp_path: Path) -> None:
         assert back.keys.to_numpy().tolist() == cells.keys.to_numpy().tolist()
 
 
+def test_tables_with_a_column_a_figure_are_still_read() -> None:
+    wide = {"variant": CELLS.keys["variant"].tolist(), "region": CELLS.keys["region"].tolist(), "n": CELLS.n}
+    wide |= {f"mean_{name}": CELLS.means[:, at] for at, name in enumerate(CELLS.columns)}
+    wide |= {f"comoment_{i}_{j}": CELLS.comoments[:, at] for at, (i, j) in enumerate(CELLS.pairs)}
+    back = Cells.from_table(pa.table(wide))
+    assert (back.columns, back.pairs, back.third) == (CELLS.columns, CELLS.pairs, None)
+    assert back.means.tobytes() == CELLS.means.tobytes()
+    assert back.comoments.tobytes() == CELLS.comoments.tobytes()
+    assert back.keys.to_numpy().tolist() == CELLS.keys[["variant", "region"]].to_numpy().tolist()
+
+
 def test_table_of_something_else_is_refused() -> None:
     with pytest.raises(IntegrityError, match="damaged"):
         Cells.from_table(pa.table({"variant": ["a"], "mean_clicks": [1.0]}))

@@ -159,3 +159,24 @@ def test_merge_and_columns_refuse_what_does_not_fit() -> None:
         one.columns(1)
     with pytest.raises(InvalidValueError, match="groups == 0"):
         merge([])
+
+
+def test_moments_of_many_cells_are_those_of_each() -> None:
+    rng = np.random.default_rng(4)
+    rows = [rng.gamma(2.0, 3.0, (n, 3)) for n in (1, 2, 40)]
+    alone = [Moments.from_values(one) for one in rows]
+    n, means = np.array([one.n for one in alone], dtype=float), np.array([one.means for one in alone])
+    together = Moments.from_cells(n, means, np.array([one.comoments for one in alone]))
+    assert together == alone
+    assert isinstance(together[0].n, int)
+    with pytest.raises(ValueError, match="read-only"):
+        together[2].means[0] = 1.0
+
+
+def test_moments_of_many_cells_are_checked_each() -> None:
+    means, comoments = np.zeros((2, 2)), np.array([np.eye(2), [[1.0, 2.0], [2.0, 1.0]]])
+    with pytest.raises(InvalidValueError, match="must not exceed"):
+        Moments.from_cells(np.array([5.0, 5.0]), means, comoments)
+    comoments[1] = [[-1e-30, 0.0], [0.0, 1.0]]
+    mended = Moments.from_cells(np.array([5.0, 5.0]), np.ones((2, 2)), comoments)
+    assert mended[1].comoments[0, 0] == 0.0
