@@ -72,9 +72,9 @@ def _changes(start: dt.datetime, end: dt.datetime) -> tuple[Change, ...]:
 
 def _one(found: Sequence[Finding]) -> None:
     st.header("Why", anchor=False)
-    labels = {one.key: run_panels.titled(one) for one in found}
+    labels = {_told_apart(one): run_panels.titled(one) for one in found}
     key = st.selectbox("Finding", list(labels), format_func=labels.__getitem__, key="finding", bind="query-params")
-    one = next((finding for finding in found if finding.key == key), found[0])
+    one = next((finding for finding in found if _told_apart(finding) == key), found[0])
     components.show(f"<p>{components.text(one.summary)}</p>")
     began, over = run_panels.when(one)
     components.stats(
@@ -101,6 +101,11 @@ def _one(found: Sequence[Finding]) -> None:
     run_panels.evidence(one)
     if one.detector == "drift.telemetry":
         _course(one.metric, one.segment, found=(one,))
+
+
+def _told_apart(finding: Finding) -> str:
+    """Return what no other finding has: two incidents in one place share their key."""
+    return f"{finding.key}@{finding.onset.at:%Y%m%dT%H%M}"
 
 
 def _chance(p_value: float | None) -> tuple[str, str]:
