@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 NAME: Final = "drift.slates"
 METRIC: Final = "repeated_lead"
-MOST_SLATES: Final = 100_000
+MOST_SLATES: Final = 60_000
 """Slates a run looks at, over all days; of more, users are sampled."""
 MOST_EVENTS: Final = 600_000_000
 """Events a run looks through: of more, every second day is read, or every third …"""
