@@ -96,12 +96,17 @@ def cells_from(answer: pd.DataFrame, part: str, keys: list[str], needs: Needs) -
     Args:
         answer: Of a statement of `experiments.sums.statements`.
         part: Which rows of it.
-        keys: Columns that tell cells apart.
+        keys: Columns that tell cells apart, some of those the part is by.
         needs: The sums the statement was made for.
     """
-    rows = answer[answer[PART] == part].sort_values(keys, ignore_index=True)
+    rows = answer[answer[PART] == part]
     if not len(rows):
         return Cells.empty(keys, needs)
+    if rows.duplicated(keys).any():
+        # Sums around one centre: those of finer cells simply add up.
+        figures = [Trial.N, *statements.figure_names(needs)]
+        rows = rows.groupby(keys, dropna=False, as_index=False)[figures].sum()
+    rows = rows.sort_values(keys, ignore_index=True)
     at = range(len(needs.columns))
     pairs = places(needs)
     n = rows[Trial.N].to_numpy(dtype=np.float64)

@@ -108,8 +108,9 @@ def snapshot(shape: Shape, *, by_day: bool = False) -> str:
             the answer is wrong when the row of centres counts more than `visits.MOST`.
     """
     judged = f"judged AS (\n  SELECT * FROM members WHERE {Trial.VARIANT} IS NOT NULL\n)"
-    fine = (Trial.BUCKET,) if shape.buckets else ()
-    cells = {CELLS: (Trial.VARIANT, Trial.REGION, *fine), DEVICES: (Trial.VARIANT, Trial.DEVICE)}
+    cells = {CELLS: (Trial.VARIANT, Trial.REGION, Trial.DEVICE)}
+    if shape.buckets:  # which would be as many again for every device
+        cells = {CELLS: (Trial.VARIANT, Trial.REGION, Trial.BUCKET), DEVICES: (Trial.VARIANT, Trial.DEVICE)}
     return f"""WITH {_users(shape, by_day=by_day)}, {judged}, {_folded(shape.needs, "judged", cells, f"MAX({BUSIEST})")}
 UNION ALL
 {_counted(shape.needs, EXPOSURES, (Trial.VARIANT, Trial.REGION, FIRST_DAY))}

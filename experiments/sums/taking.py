@@ -219,6 +219,7 @@ class Sums:
     ) -> Snapshot:
         needs, waiting = request.needs, _pending(request, stored)
         fine = [Trial.BUCKET] if answer[Trial.BUCKET].notna().any() else []
+        devices = statements.DEVICES if fine else statements.CELLS
         cells = answers.cells_from(answer, statements.CELLS, [Trial.VARIANT, Trial.REGION, *fine], needs)
         left_out = answers.left_out_from(answer)
         if not len(cells) and not any(left_out.values()):
@@ -229,7 +230,7 @@ class Sums:
             as_of=request.as_of,
             pre_start=request.pre_start,
             cells=cells,
-            by_device=answers.cells_from(answer, statements.DEVICES, [Trial.VARIANT, Trial.DEVICE], needs),
+            by_device=answers.cells_from(answer, devices, [Trial.VARIANT, Trial.DEVICE], needs),
             exposures=answers.exposures_from(answer),
             left_out=left_out,
             caps=answers.caps_from(answer, needs) if len(cells) else {},

@@ -167,6 +167,13 @@ def test_snapshot_by_device_is_what_the_raw_events_say(snapshot: Snapshot) -> No
     assert snapshot.users == judged_users().groupby("variant").size().to_dict()
 
 
+@pytest.mark.parametrize("source", ["events", "user_day"])
+def test_snapshot_without_buckets_is_what_the_raw_events_say(home: Paths, source: Source) -> None:
+    found = World(home, FRAME).sums.snapshot(ALL, source=source, buckets=False)
+    assert_cells_of(found.cells, judged_users(), ["variant", "region"])
+    assert_cells_of(found.by_device, judged_users(), ["variant", "device"])
+
+
 def test_snapshot_counts_who_was_left_out(snapshot: Snapshot) -> None:
     assert snapshot.left_out == {"multiple": 4, "no_variant": 5, "unknown_variant": 3}
     rows = FRAME[(FRAME[Event.EXPERIMENT] == "exp") & (FRAME[Event.TS] >= pd.Timestamp(START))]
