@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 LEAST_UNITS: Final = 20
 """Fewer units that act, counted by their weight, have no distribution to speak of."""
+LEAST_UNPAIRED: Final = 50
+"""Units that are not paired have each window's whole skewness in their difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +132,10 @@ class Days:
             own = self._spread(
                 later / x1 - earlier / x0, -(later * ratio1 / x1 - earlier * ratio0 / x0) * expected, centred=False
             )
-            acting = np.minimum(self.acting(later), self.acting(earlier))
+            acting1, acting0 = self.acting(later), self.acting(earlier)
             se = np.sqrt(own * self.units / (self.units - 1))
             t = (ratio1 - ratio0) / np.sqrt(variance)
-        return _judged(ratio1, ratio0, se, t, acting - 1, acting >= least_units)
+        return _judged(ratio1, ratio0, se, t, acting1 + acting0 - 2, np.minimum(acting1, acting0) >= least_units)
 
     def slope(self, *, season: ArrayLike = 1.0, least_units: float = LEAST_UNITS) -> Comparison:
         """Test for a straight line over all days, over the same units.
@@ -232,7 +234,7 @@ def welch(x_now: ArrayLike, y_now: ArrayLike, x_before: ArrayLike, y_before: Arr
         acting = min(x.sum() ** 2 / (x**2).sum() if x.any() else 0.0 for x in (x1, x0))
         t = (now - before) / np.sqrt(both)
     ratio1, ratio0, se, statistic, degrees = (np.array([value]) for value in (now, before, np.sqrt(own), t, df))
-    return _judged(ratio1, ratio0, se, statistic, degrees, np.array([acting >= LEAST_UNITS]))
+    return _judged(ratio1, ratio0, se, statistic, degrees, np.array([acting >= LEAST_UNPAIRED]))
 
 
 def _variance(shares: Floats) -> tuple[float, float]:
