@@ -108,7 +108,7 @@ def snapshot(shape: Shape, *, by_day: bool = False) -> str:
             the answer is wrong when the row of centres counts more than `visits.MOST`.
     """
     judged = f"judged AS (\n  SELECT * FROM members WHERE {Trial.VARIANT} IS NOT NULL\n)"
-    cells = {CELLS: (Trial.VARIANT, Trial.REGION, Trial.DEVICE)}
+    cells: dict[str, tuple[str, ...]] = {CELLS: (Trial.VARIANT, Trial.REGION, Trial.DEVICE)}
     if shape.buckets:  # which would be as many again for every device
         cells = {CELLS: (Trial.VARIANT, Trial.REGION, Trial.BUCKET), DEVICES: (Trial.VARIANT, Trial.DEVICE)}
     return f"""WITH {_users(shape, by_day=by_day)}, {judged}, {_folded(shape.needs, "judged", cells, f"MAX({BUSIEST})")}
