@@ -200,6 +200,9 @@ def as_markdown(figures: dict[str, Any]) -> str:
         "the end; medians. Each in a process and an environment of its own."
     )
     lines = ["# Drift and outliers beside other libraries", "", size, ""]
+    if figures["load"] > 1.5 * figures["processors"]:
+        busy = "**The machine was busy with other work: the ratios hold, the seconds are several times too long.**"
+        lines += [busy, ""]
     lines += [f"Written by `python -m benchmarks.bench_drift`; versions: {versions}.", ""]
     lines += _table("drift", figures["drift"], "compare (all tests, PSI, Wasserstein)", "columns found")
     lines += ["", f"{OUTLIER_ROWS:,} rows of {OUTLIER_COLUMNS} columns, ten of them odd.", ""]
