@@ -50,7 +50,7 @@ class World:
 
 
 def home(folder: Path, users: int, weeks: int, *, planted: bool) -> tuple[Settings, dict[str, Any]]:
-    spec = HistorySpec(users=users, weeks=weeks, seed=5, end=END, films=200, recent_step_min=60, planted=planted)
+    spec = HistorySpec(users=users, weeks=weeks, seed=22, end=END, films=200, recent_step_min=60, planted=planted)
     write_history(spec, folder / "history", physical=True, workers=1, cells_a_file=64)
     truth: dict[str, Any] = json.loads((folder / "history" / "truth.json").read_text("utf-8"))
     settings = Settings(home=folder / "home")
@@ -74,7 +74,7 @@ def home(folder: Path, users: int, weeks: int, *, planted: bool) -> tuple[Settin
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    settings, truth = home(tmp_path_factory.mktemp("drift"), 3_500, 26, planted=True)
+    settings, truth = home(tmp_path_factory.mktemp("drift"), 5_000, 26, planted=True)
     with opened(settings, CLOCK) as ground:
         yield World(ground, truth, reading.read(ground), TelemetryDrift().look(ground))
 
