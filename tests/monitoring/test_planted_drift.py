@@ -149,7 +149,9 @@ def test_the_course_has_a_row_a_day_with_its_interval(world: World) -> None:
     rows = course(world.ground, "ctr", {"market": "central_asia"}, cells=world.cells)
     assert list(rows.columns) == ["event_date", "value", "low", "high", "expected", "deseasonalised"]
     assert len(rows) == 182
-    assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
+    known = rows.dropna()
+    assert len(known) > 170
+    assert ((known["low"] <= known["value"]) & (known["value"] <= known["high"])).all()
     day = (dt.date.fromisoformat(world.planted("taste_drift")["from_day"]) - world.cells.days[0]).days
     levels = rows["expected"]
     assert levels[day + 7 : day + 21].mean() < 0.8 * levels[day - 21 : day - 7].mean()
