@@ -191,7 +191,7 @@ def truths(truth: Mapping[str, Any]) -> Rows:
         "taste_drift": ("market", ("drift.telemetry",)),
         "bots": ("", ("outliers.",)),
         "click_farm": ("", ("outliers.", "drift.exposure")),
-        "latency": ("region", ("objectives.",)),
+        "latency": ("region", ("objectives.", "outliers.requests")),
         "memory_leak": ("region", ("objectives.",)),
     }
     out: Rows = []
