@@ -18,7 +18,6 @@ from telemetry.warehouse.embedded import EmbeddedWarehouse
 from tests.experiments.plans import new_store
 from tests.experiments.test_planted import lay
 from tests.monitoring.conftest import Watched
-from tests.monitoring.exposed import roll_up_films
 from tests.telemetry import planted
 from workspace.clock import FrozenClock
 from workspace.columns import Conduct, Event, Rollup
@@ -38,7 +37,7 @@ def home_of(folder: Path, *, plants: bool) -> Settings:
         parts = PartLog(store, home, FrozenClock(NOW))
         lay(parts, folder / "history")
         warehouse = EmbeddedWarehouse(parts, 512)
-        roll_up_films(parts, warehouse)
+        roll_up(parts, warehouse, FrozenClock(NOW))
         warehouse.close()
     return Settings(home=home.home)
 
