@@ -39,10 +39,14 @@ def command_paths(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[st
         yield from command_paths(child, (*path, name))
 
 
+def options_of(command: Any) -> set[str]:
+    return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+
+
 def unknown_words(root: Any, words: list[str]) -> list[str]:
     """Commands and options of one documented call that do not exist."""
     command, unknown = root, []
-    options = {option for parameter in root.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    options = options_of(root) | {"--help"}
     for word in (word.strip("[]`,;.:()…") for word in words):
         if word in {"|", "&&", "#", "→", ">"}:
             break
@@ -54,7 +58,7 @@ def unknown_words(root: Any, words: list[str]) -> list[str]:
             if word not in children:
                 return [*unknown, word]
             command = children[word]
-            options |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+            options |= options_of(command)
     return unknown
 
 
