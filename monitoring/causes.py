@@ -46,7 +46,7 @@ PLAUSIBLE: Final[Mapping[str, Mapping[ChangeKind, float]]] = {
             "incident": 1.0},
     "objectives": {"index_version": 0.7, "feature_version": 0.5, "catalogue": 0.4, "provider": 0.4, "experiment": 0.4,
                    "incident": 0.6},
-    "outliers": {"index_version": 0.2, "feature_version": 0.2, "catalogue": 0.3, "provider": 0.2, "experiment": 0.1,
+    "outliers": {"index_version": 0.05, "feature_version": 0.05, "catalogue": 0.3, "provider": 0.2, "experiment": 0.0,
                  "incident": 0.2},
 }  # fmt: skip
 """How plausible each kind of change is as the cause of each kind of finding."""
@@ -104,7 +104,7 @@ def _explained(finding: Finding, changes: Sequence[Change], markets: Mapping[str
     if causes:
         words = f"likely: {causes[0].change.summary or causes[0].change.name}"
     else:
-        low, high = finding.onset.low - BEFORE, finding.onset.high + AFTER
+        low, high = finding.onset.low - BEFORE, finding.onset.high + _after(finding)
         near = sum(low <= one.at <= high and not _same(finding, one) for one in changes)
         beside = f" that fits ({near} other change(s) at that time)" if near else ""
         words = f"no known change between {low:%Y-%m-%d} and {high:%Y-%m-%d}{beside}"
@@ -131,12 +131,17 @@ def _plausible(finding: Finding, change: Change) -> float:
 def _nearness(finding: Finding, at: dt.datetime) -> float:
     """Return 1 at the likeliest beginning, falling outside its interval and a little inside it; 0 far from it."""
     low, high = finding.onset.low, finding.onset.high
-    if not low - BEFORE <= at <= high + AFTER:
+    if not low - BEFORE <= at <= high + _after(finding):
         return 0.0
     outside = max(low - at, at - high, dt.timedelta(0)) / FADES_IN
     # Within the interval every moment is possible, and the middle the likeliest.
     inside = abs(at - finding.onset.at) / max(high - low, FADES_IN)
     return math.exp(-outside - 0.5 * inside)
+
+
+def _after(finding: Finding) -> dt.timedelta:
+    """Return how long after the interval of the beginning a cause may lie: within the day when only that is known."""
+    return AFTER if finding.onset.high.time() == dt.time() else dt.timedelta(0)
 
 
 def _together(finding: Finding, change: Change) -> bool:

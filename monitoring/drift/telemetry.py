@@ -47,6 +47,11 @@ class TelemetryDrift:
         """What it is called."""
         return NAME
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it may report."""
+        return METRICS
+
     def look(self, ground: Ground) -> Outcome:
         """Look at the last half year of whole days; see `monitoring.drift`."""
         began = time.perf_counter()

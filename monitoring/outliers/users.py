@@ -86,6 +86,8 @@ class OddUsers:
         scorer: Learns the crowd; the robust Mahalanobis distance when None.
     """
 
+    metrics: Final = ("bots", "click_farm")
+
     def __init__(self, scorer: Scorer | None = None) -> None:
         self._scorer = scorer
 

@@ -50,6 +50,18 @@ def test_what_came_long_before_or_well_after_is_no_cause() -> None:
     assert ranked(found(), [change(days=-6), change(days=3)]) == ()
 
 
+def test_what_came_after_a_beginning_known_to_the_minute_is_no_cause() -> None:
+    minute = found("latency", "objectives.services", slack=0.002, at=NOON + dt.timedelta(hours=13), service="bff")
+    assert ranked(minute, [change(days=1)]) == ()
+    assert ranked(minute, [change(days=0.5)])
+    # Of a beginning known to the day, what came in the course of that day may be the cause.
+    assert ranked(found(slack=0), [change(days=0.6)])
+
+
+def test_an_experiment_is_no_cause_of_robots() -> None:
+    assert ranked(found("bots", "outliers.users"), [change("experiment")]) == ()
+
+
 def test_a_change_elsewhere_is_no_cause() -> None:
     elsewhere = change("experiment", segment={"region": "DE"})
     assert ranked(found(region="KZ"), [elsewhere], MARKETS) == ()
