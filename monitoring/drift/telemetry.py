@@ -21,7 +21,7 @@ from monitoring.findings import Finding, Interval, Onset, Outcome, Severity
 from monitoring.ground import Ground
 from telemetry.metrics import metric as metric_of
 from workspace.columns import Rollup
-from workspace.errors import InvalidValueError
+from workspace.errors import InvalidValueError, StateError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,10 @@ class TelemetryDrift:
     def look(self, ground: Ground) -> Outcome:
         """Look at the last half year of whole days; see `monitoring.drift`."""
         began = time.perf_counter()
-        cells = reading.read(ground, most_user_days=self.most_user_days)
+        try:
+            cells = reading.read(ground, most_user_days=self.most_user_days)
+        except StateError as error:  # nothing is rolled up yet
+            return Outcome(detector=NAME, notes=(f"drift is not estimable: {error.what}",))
         notes = _notes(ground, cells)
         if len(cells.days) < LEAST_HISTORY:
             missing = LEAST_HISTORY - len(cells.days)
