@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from benchmarks.marked_pages import insert
 from benchmarks.simulated_users import (
     A_DAY,
     DAYS,
@@ -44,7 +45,6 @@ REPEATS: Final = 10_000
 ALPHA: Final = 0.05
 SPLITS: Final = {"50/50": (5_000, 5_000), "10/10": (1_000, 1_000), "10/90": (9_000, 1_000)}
 SPENDINGS: Final = ("obrien_fleming", "pocock", "alpha_t2")
-MARKS: Final = ("<!-- simulated:begin -->", "<!-- simulated:end -->")
 PACKAGES: Final = ("numpy", "scipy", "statsmodels")
 
 
@@ -424,14 +424,6 @@ def write(figures: Sequence[Figure], repeats: int, seed: int, seconds: float, ou
     if page.exists():
         insert(page, as_markdown(figures, repeats, level=3))
     print(text)
-
-
-def insert(page: Path, text: str) -> None:
-    """Put the figures between the marks of a page; a page without marks stays as it is."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if begin and end:
-        page.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

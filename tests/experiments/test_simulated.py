@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks import simulate_experiments as simulation
-from benchmarks.simulate_experiments import Figure, as_markdown, insert, share
+from benchmarks.marked_pages import insert
+from benchmarks.simulate_experiments import Figure, as_markdown, share
 from benchmarks.simulated_users import DAYS, new_users, returning_users, shape
 
 REPEATS = {
