@@ -126,7 +126,7 @@ def _trend(course: Sequence[Reading], unit: Unit) -> str:
 
 
 def entered() -> None:
-    """List the figures entered, and take new ones from a form or a CSV file."""
+    """List the figures entered, and take new ones from a form or as CSV."""
     found = loaders.entries()
     if found:
         components.table(
@@ -137,11 +137,11 @@ def entered() -> None:
         )
     else:
         components.banner(
-            "No figure is entered yet.", "Revenue is known outside this system: enter it, or upload a CSV."
+            "No figure is entered yet.", "Revenue is known outside this system: enter it, line by line or as CSV."
         )
     st.header("Enter a figure", anchor=False)
     _form()
-    _upload()
+    _paste()
 
 
 def _form() -> None:
@@ -166,12 +166,15 @@ def _number(typed: str) -> float:
         raise InvalidValueError(f"value == {typed!r}", "must be a number", "write 125000") from error
 
 
-def _upload() -> None:
-    with st.form("upload", clear_on_submit=True, border=False):
-        file = st.file_uploader("CSV with the columns goal, period, value and, if wanted, note", type="csv")
-        if st.form_submit_button("Take the file") and file is not None:
+def _paste() -> None:
+    with st.form("paste", clear_on_submit=True, border=False):
+        typed = st.text_area(
+            "Several at once, as CSV", placeholder="goal,period,value,note\nrevenue_ads,2026-05,125000,",
+            help="With the columns goal, period, value and, if wanted, note. All lines are taken, or none.",
+        )  # fmt: skip
+        if st.form_submit_button("Take all") and typed.strip():
             with components.guarded():
-                count = loaders.enter(loaders.read(file.name, file.getvalue()), actor=acting(), source=file.name)
+                count = loaders.enter(loaders.read("the pasted lines", typed), actor=acting(), source="pasted")
                 st.toast(f"{count} figures entered.")
                 st.rerun()
 
@@ -180,13 +183,13 @@ PANELS: Final[dict[str, Callable[[], None]]] = {"Tree": as_tree, "Figures": ente
 
 
 def draw() -> None:
-    """Draw the tabs, and only the open one's panel."""
+    """Draw the tabs, and only the open one's panel; their key is this page's own, since `/` passes through it."""
     for tab, panel in _tabs():
         with tab, components.guarded():
             panel()
 
 
 def _tabs() -> Iterator[tuple[st.delta_generator.DeltaGenerator, Callable[[], None]]]:
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
+    for tab, panel in zip(st.tabs(list(PANELS), key="view", bind="query-params"), PANELS.values(), strict=True):
         if tab.open:
             yield tab, panel

@@ -12,6 +12,7 @@ from dashboard.loaders.watching import ground, last_run
 from monitoring import goal_entries
 from monitoring.goal_entries import Entry
 from monitoring.goals import GoalNode, tree
+from workspace.errors import SchemaError
 from workspace.settings import load_settings
 
 _TTL: Final = dt.timedelta(minutes=5)
@@ -43,13 +44,21 @@ def enter(new: Sequence[Entry], *, actor: str, source: str) -> int:
     return goal_entries.enter(ground(), new, actor=actor, source=source)
 
 
-def read(name: str, content: bytes) -> list[Entry]:
-    """Return the figures of an uploaded CSV file.
+def read(name: str, text: str) -> list[Entry]:
+    """Return the figures of some lines of CSV.
+
+    Args:
+        name: How errors call them.
+        text: The lines, the columns' names first.
 
     Raises:
-        SchemaError: When it can't be read as such, naming the lines.
+        SchemaError: When they can't be read as such, naming the lines.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(name).name or "figures.csv")
-        path.write_bytes(content)
-        return goal_entries.read_csv(path)
+        path = Path(folder) / name
+        path.write_text(text, encoding="utf-8")
+        try:
+            return goal_entries.read_csv(path)
+        except SchemaError as problem:
+            # Nobody knows the file it was put into.
+            raise SchemaError(problem.what.replace(str(path), name), problem.limit, problem.hint) from problem

@@ -162,6 +162,8 @@ def test_ingest_due_takes_the_spool_gives_vectors_and_reports_each_step(copied: 
     assert call(copied, "explain", "u-new", "f-new").document["film_id"] == "f-new"
     (done,) = [path for path in (paths.spool / "done").iterdir() if not path.name.startswith(".")]
     again = {step["name"]: step["state"] for step in call(copied, "ingest", "--due").document["steps"]}
+    # Slates were made in between: the monitor has looked at them too.
+    assert again.pop("monitor") in {"done", "nothing to do"}
     assert set(again.values()) == {"nothing to do"}, again
     yesterday = (NOW - timedelta(days=2)).timestamp()
     os.utime(done, (yesterday, yesterday))

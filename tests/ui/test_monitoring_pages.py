@@ -67,7 +67,7 @@ def test_the_fault_tree_is_the_same_tree_inverted_and_a_link(browser: Any, conso
 
 def test_a_figure_entered_by_hand_is_taken_and_a_wrong_one_named(browser: Any, console: Console) -> None:
     with visit(browser, console) as page:
-        go(page, f"{console.url}/goals?tab=Figures")
+        go(page, f"{console.url}/goals?view=Figures")
         page.get_by_role("textbox", name="Period", exact=True).fill("2025-13")
         page.get_by_role("textbox", name="Money of the period", exact=True).fill("1000")
         page.get_by_role("button", name="Enter").click()

@@ -24,9 +24,10 @@ World = tuple[Path, tuple[str, str]]
 def opened(home: Path, monkeypatch: pytest.MonkeyPatch, page: str = "recommendations", **query: str) -> AppTest:
     monkeypatch.setenv("RECOMMENDR_HOME", str(home))
     app = AppTest.from_file(str(CONSOLE), default_timeout=60)
-    app.query_params.update(query)
+    if page == "goals":  # where `/` leads
+        app.query_params.update(query)
     app.run()
-    if page != "recommendations":
+    if page != "goals":
         app.switch_page(str(CONSOLE.parent.parent / "pages" / f"{page}.py"))
         app.query_params.update(query)
         app.run()

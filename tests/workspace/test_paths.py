@@ -11,7 +11,9 @@ from workspace.paths import Paths
 def test_paths_ensure_makes_every_folder_and_may_be_repeated(tmp_path: Path) -> None:
     paths = Paths(tmp_path / "a" / "b").ensure().ensure()
     made = {path.name for path in paths.home.iterdir()}
-    assert made == {"catalogue", "embeddings", "indexes", "logs", "spool", "providers", "telemetry", "system"}
+    assert made == {
+        "catalogue", "embeddings", "indexes", "logs", "monitoring", "providers", "spool", "system", "telemetry"
+    }  # fmt: skip
     assert paths.database.parent == paths.home
 
 
