@@ -21,7 +21,7 @@ run-prometheus: $(VENV)/.installed
 	@exec $(BIN)/python -m telemetry.system
 
 test: $(VENV)/.installed-test $(VENV)/.installed-oracle browser prometheus
-	@$(BIN)/python -m pytest --cov --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Needs a live account: a connection of Snowflake's connections.toml, named by SNOWFLAKE_CONNECTION.
 test-snowflake: $(VENV)/.installed-test

@@ -46,7 +46,7 @@ def take(home: Path, brokers: str, maximum: int, group: str = "g") -> tuple[Any,
     met: list[dict[str, Any]] = []
     ingestor = open_ingestor(home)
     report = consume(
-        settings_for(home, brokers, group), ingestor, on_domain_event=met.append, maximum=maximum, idle_s=1
+        settings_for(home, brokers, group), ingestor, on_domain_event=met.append, maximum=maximum, idle_s=4
     )
     return report, met, ingestor
 

@@ -48,6 +48,10 @@ def settled(page: Any) -> None:
     page.locator(".rr").first.wait_for()
     page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
     page.wait_for_function("!document.querySelector('[data-stale=true]') && !document.querySelector('.stSkeleton')")
+    # What was stale fades back in: half-way its contrast is not that of the page.
+    page.wait_for_function(
+        "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)"
+    )
 
 
 def check(page: Any, *, mode: str, width: int) -> None:
