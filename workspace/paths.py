@@ -63,6 +63,11 @@ class Paths:
         return self.home / "monitoring"
 
     @property
+    def audit(self) -> Path:
+        """Folder of audit plans and reports."""
+        return self.home / "audit"
+
+    @property
     def keys(self) -> Path:
         """Folder of the pseudonym keys: beside the home, so that a copy of the store does not take them along."""
         return self.home.with_name(f"{self.home.name}.keys")
@@ -92,6 +97,7 @@ class Paths:
             self.telemetry,
             self.system,
             self.monitoring,
+            self.audit,
         ):
             try:
                 folder.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,10 @@ TABLES = {
     "remediations",
     "benchmark_scores",
     "goal_entries",
+    "film_reviews",
+    "subject_requests",
+    "erased_subjects",
+    "erased_slates",
     "alembic_version",
 }
 
