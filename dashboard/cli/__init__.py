@@ -25,7 +25,7 @@ from dashboard.cli import (
     telemetry_query,
     workspaces,
 )
-from dashboard.cli.group import ErrorGroup
+from dashboard.cli.group import ErrorGroup, helped
 
 app = typer.Typer(
     name="recommendr",
@@ -57,44 +57,17 @@ workspaces.register(app)
 recommendation.register(app)
 evaluation.register(app)
 app.add_typer(index.app, name="index")
-telemetry = typer.Typer(help="Take events in, roll them up, ask them, check them.")
-
-
-@telemetry.callback(invoke_without_command=True)
-def telemetry_root(context: typer.Context) -> None:
-    """Take events in, roll them up, ask them, check them."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-experiment = typer.Typer(help="Register experiments, judge them, size them, and compare anybody's.")
-
-
-@experiment.callback(invoke_without_command=True)
-def experiment_root(context: typer.Context) -> None:
-    """Register experiments, judge them, size them, and compare anybody's."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
+experiment = helped("Register experiments, judge them, size them, and compare anybody's.")
 experiment_registry.register(experiment)
 experiment_analyse.register(experiment)
 experiment_compare.register(experiment)
 app.add_typer(experiment, name="experiment")
-watching = typer.Typer(help="Look for what got worse, tell of it, remedy it; see the goals.")
-
-
-@watching.callback(invoke_without_command=True)
-def monitor_root(context: typer.Context) -> None:
-    """Look for what got worse, tell of it, remedy it; see the goals."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
+watching = helped("Look for what got worse, tell of it, remedy it; see the goals.")
 monitor.register(watching)
 monitor_goals.register_goals(watching)
 monitor_benchmark.register(watching)
 app.add_typer(watching, name="monitor")
+telemetry = helped("Take events in, roll them up, ask them, check them.")
 telemetry_ingest.register(telemetry)
 telemetry_query.register(telemetry)
 app.add_typer(telemetry, name="telemetry")

@@ -86,6 +86,22 @@ class ErrorGroup(TyperGroup):
         return " ".join(words)
 
 
+def helped(about: str) -> typer.Typer:
+    """Return a group of commands that shows its help, and ends well, when no command of it is named.
+
+    Args:
+        about: What the group is for, in a sentence.
+    """
+    group = typer.Typer(help=about)
+
+    @group.callback(invoke_without_command=True)
+    def root(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return group
+
+
 def _named(error: Exception, program: str) -> RecommendrError:
     """Return the error as one that says what, the limit and the cure."""
     if isinstance(error, RecommendrError):

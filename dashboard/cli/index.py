@@ -5,17 +5,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from dashboard.cli import options
+from dashboard.cli.group import helped
 from dashboard.cli.output import answer, progress_bars
 from dashboard.cli.session import ACTOR, workspace
 
-app = typer.Typer(help="Build, list, switch, verify and roll back feature versions.")
-
-
-@app.callback(invoke_without_command=True)
-def root(context: typer.Context) -> None:
-    """Build, list, switch, verify and roll back feature versions."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = helped("Build, list, switch, verify and roll back feature versions.")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dashboard.cli import options
+from dashboard.cli.group import helped
 from dashboard.cli.output import answer, note, progress_bars
 from dashboard.cli.session import ACTOR, workspace
 from workspace.errors import StateError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from monitoring.market_study import MarketStudy
     from workspace.paths import Paths
 
-goals = typer.Typer(help="Show the goals as they stand, and enter what no machine here measures.")
+goals = helped("Show the goals as they stand, and enter what no machine here measures.")
 
 
 def register_goals(app: typer.Typer) -> None:
@@ -27,13 +28,6 @@ def register_goals(app: typer.Typer) -> None:
     app.command()(measures)
     app.command()(markets)
     app.command()(cost)
-
-
-@goals.callback(invoke_without_command=True)
-def root(context: typer.Context) -> None:
-    """Show the goals as they stand, and enter what no machine here measures."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 @goals.command()

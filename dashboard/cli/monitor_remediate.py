@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dashboard.cli import options
+from dashboard.cli.group import helped
 from dashboard.cli.output import answer
 from dashboard.cli.session import ACTOR, workspace
 
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
 RemediationId = Annotated[str, typer.Argument(metavar="ID", help="Remediation id.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence.")]
 
-app = typer.Typer(help="Go back to the index version before, and back again.")
-
-
-@app.callback(invoke_without_command=True)
-def root(context: typer.Context) -> None:
-    """Go back to the index version before, and back again."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = helped("Go back to the index version before, and back again.")
 
 
 @app.command("list")

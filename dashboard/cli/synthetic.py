@@ -7,16 +7,10 @@ from typing import Annotated
 import typer
 
 from dashboard.cli import options
+from dashboard.cli.group import helped
 from dashboard.cli.output import answer, progress_bars
 
-app = typer.Typer(help="Make synthetic data of any size, with known truths in it.")
-
-
-@app.callback(invoke_without_command=True)
-def root(context: typer.Context) -> None:
-    """Make synthetic data of any size, with known truths in it."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+app = helped("Make synthetic data of any size, with known truths in it.")
 
 
 @app.command()

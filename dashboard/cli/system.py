@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from dashboard.cli import options
+from dashboard.cli.group import helped
 from dashboard.cli.output import answer
 from dashboard.cli.session import workspace
 from workspace.errors import InvalidValueError
@@ -38,14 +39,7 @@ _STEP: Final = re.compile(r"(\d{1,9})([smhdw]?)")
 _SHOWN_BEFORE_END: Final = dt.timedelta(days=1)
 _LOOKED_BACK: Final = dt.timedelta(days=400)
 
-system_app = typer.Typer(help="Ask how the services are.")
-
-
-@system_app.callback(invoke_without_command=True)
-def root(context: typer.Context) -> None:
-    """Ask how the services are."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+system_app = helped("Ask how the services are.")
 
 
 def register(app: typer.Typer) -> None:

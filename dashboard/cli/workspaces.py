@@ -9,13 +9,14 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from dashboard.cli import options
+from dashboard.cli.group import helped
 from dashboard.cli.output import answer, note, print_json, progress_bars
 from dashboard.cli.session import ACTOR, workspace
 from workspace.errors import StateError
 
 HOST: Final = "127.0.0.1"
 
-importing = typer.Typer(help="Import films, users and ratings from files.")
+importing = helped("Import films, users and ratings from files.")
 
 
 def register(app: typer.Typer) -> None:
@@ -57,13 +58,6 @@ def init(
         answer(document, rendering.facts, as_json=as_json)
         if not as_json:
             note("Next: recommendr dashboard")
-
-
-@importing.callback(invoke_without_command=True)
-def import_root(context: typer.Context) -> None:
-    """Import films, users and ratings from files."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 @importing.command("movielens")
