@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import access, components, words
 from dashboard.components import Tone
 from dashboard.loaders import watching
+from dashboard.tabs import draw_open
 from monitoring.alerts.records import Alert
 from monitoring.alerts.silences import Silence
 from monitoring.burn import words as spoken
@@ -204,7 +205,4 @@ PANELS: Final[dict[str, Callable[[], None]]] = {
 
 def draw() -> None:
     """Draw the tabs, and only the open one's panel."""
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                panel()
+    draw_open(PANELS)

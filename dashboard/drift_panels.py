@@ -10,6 +10,7 @@ from dashboard import components, run_panels
 from dashboard.loaders import drift as loaders
 from dashboard.loaders import watching
 from dashboard.panels import mode
+from dashboard.tabs import draw_open
 from monitoring.drift.cells import Segment
 from monitoring.drift.telemetry import Node
 from monitoring.findings import Change, Finding
@@ -278,7 +279,4 @@ PANELS: Final[dict[str, Callable[[], None]]] = {
 
 def draw() -> None:
     """Draw the tabs, and only the open one's panel."""
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                panel()
+    draw_open(PANELS)

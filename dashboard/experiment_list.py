@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-import streamlit as st
-
 from dashboard import components, design_panels
 from dashboard import experiment_words as told
 from dashboard.loaders import experiments as loaders
 from dashboard.loaders.experiments import Listed
+from dashboard.tabs import draw_open
 
 _COLUMNS: Final = ("Experiment", "State", "Verdict", "Change", "Health", "Users", "Ramp", "Days left", "Owner")
 
@@ -54,7 +53,4 @@ PANELS: Final[dict[str, Callable[[], None]]] = {"All": everything, "Design": des
 
 def draw() -> None:
     """Draw the tabs, and only the open one's panel."""
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                panel()
+    draw_open(PANELS)

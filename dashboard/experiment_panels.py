@@ -13,6 +13,7 @@ from dashboard.design_panels import draw_plan
 from dashboard.loaders import experiments as loaders
 from dashboard.loaders.experiments import Chosen
 from dashboard.panels import mode
+from dashboard.tabs import draw_open
 from experiments.analysis import Dimension, Segment
 from experiments.metrics import METRICS, metric
 from experiments.plan import State
@@ -345,13 +346,12 @@ def draw(chosen: Chosen) -> None:
             _draw_canary(chosen)
     else:
         components.banner("There is nothing to judge yet.", "No event of this experiment has been rolled up.")
-    for tab, (name, panel) in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.items(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                if kept is None and name != "Plan":
-                    components.show('<p class="rr-muted">Nothing to show before the first events.</p>')
-                else:
-                    panel(chosen)
+    drawn = PANELS if kept is not None else dict.fromkeys(PANELS, _nothing_yet) | {"Plan": plan}
+    draw_open(drawn, chosen)
+
+
+def _nothing_yet(_: Chosen) -> None:
+    components.show('<p class="rr-muted">Nothing to show before the first events.</p>')
 
 
 def _draw_canary(chosen: Chosen) -> None:

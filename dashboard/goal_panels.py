@@ -1,7 +1,7 @@
 """The parts of *Goals*: the tree, the same tree as failures, and the figures that are entered by hand."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,6 +11,7 @@ from dashboard import components, run_panels, tree
 from dashboard.access import acting
 from dashboard.components import Tone
 from dashboard.loaders import goals as loaders
+from dashboard.tabs import draw_open
 from dashboard.tree import Branch
 from monitoring.goal_entries import ENTERED, Entry, parse_period
 from monitoring.goals import LEVELS, Failure, GoalNode, Status
@@ -184,12 +185,4 @@ PANELS: Final[dict[str, Callable[[], None]]] = {"Tree": as_tree, "Figures": ente
 
 def draw() -> None:
     """Draw the tabs, and only the open one's panel; their key is this page's own, since `/` passes through it."""
-    for tab, panel in _tabs():
-        with tab, components.guarded():
-            panel()
-
-
-def _tabs() -> Iterator[tuple[st.delta_generator.DeltaGenerator, Callable[[], None]]]:
-    for tab, panel in zip(st.tabs(list(PANELS), key="view", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            yield tab, panel
+    draw_open(PANELS, key="view")

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import streamlit as st
-
 from dashboard import components
 from dashboard.goal_panels import figure
 from dashboard.loaders import markets as loaders
+from dashboard.tabs import draw_open
 
 if TYPE_CHECKING:
     from dashboard.components import Tone
@@ -173,7 +172,4 @@ PANELS: Final[dict[str, Callable[[], None]]] = {
 
 def draw() -> None:
     """Draw the tabs, and only the open one's panel."""
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                panel()
+    draw_open(PANELS)

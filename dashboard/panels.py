@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import components, controls, words
 from dashboard.loaders import recommendations as loaders
 from dashboard.loaders.films import film_facts, search_titles
+from dashboard.tabs import draw_open
 from dashboard.theme import Mode
 from recommender.answers import Sensitivity, WhyNot
 from recommender.slates import Slate, SlateItem
@@ -258,13 +259,9 @@ PANELS: Final[dict[str, tuple[Callable[[Slate, str], None], bool]]] = {
 def draw(slate: Slate) -> None:
     """Draw the tabs, and only the open one's panel."""
     film = chosen_film(slate)
-    for tab, (panel, needs_film) in zip(
-        st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True
-    ):
-        if not tab.open:
-            continue
-        with tab, components.guarded():
-            if film is None and needs_film:
-                components.banner("There is no film to explain.", "The Funnel tab says which rule stopped them.")
-            else:
-                panel(slate, film or "")
+    drawn = {name: _no_film if film is None and needs else panel for name, (panel, needs) in PANELS.items()}
+    draw_open(drawn, slate, film or "")
+
+
+def _no_film(_: Slate, __: str) -> None:
+    components.banner("There is no film to explain.", "The Funnel tab says which rule stopped them.")

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import block_diagram, components
 from dashboard.loaders import reliability as loaders
 from dashboard.loaders.reliability import ReliabilityView
+from dashboard.tabs import draw_open
 from monitoring.reliability.system import MINUTES_A_MONTH
 
 if TYPE_CHECKING:
@@ -144,7 +145,4 @@ PANELS: Final[dict[str, Callable[[ReliabilityView], None]]] = {
 
 def draw(view: ReliabilityView) -> None:
     """Draw the tabs, and only the open one's panel."""
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                panel(view)
+    draw_open(PANELS, view)

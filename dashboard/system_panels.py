@@ -1,5 +1,6 @@
 """The parts of *System telemetry*: what is looked at, the services at a glance, and each measure over time."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -8,6 +9,7 @@ from dashboard import components, words
 from dashboard.loaders import system
 from dashboard.loaders.system import PERIODS, Health, Scope, SystemView
 from dashboard.panels import mode
+from dashboard.tabs import draw_open
 from telemetry.system.incidents import LIMITS, Incident, Limit
 from telemetry.system.questions import UNITS, VALUE, Kind
 from workspace.columns import Sample
@@ -68,10 +70,7 @@ def draw(scope: Scope, view: SystemView) -> None:
         f"windows of {_span(view.step.total_seconds())}.</p>"
     )
     _draw_health(view.health)
-    for tab, (label, kind) in zip(st.tabs(list(_TABS), key="tab", bind="query-params"), _TABS.items(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                _draw_course(scope, kind, view, label)
+    draw_open({label: partial(_draw_course, scope, kind, view, label) for label, kind in _TABS.items()})
     _draw_incidents(view.incidents)
 
 

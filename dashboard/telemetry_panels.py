@@ -13,6 +13,7 @@ from dashboard.drill_down import drill_down
 from dashboard.loaders import telemetry as loaders
 from dashboard.loaders.telemetry import OWN, PERIODS, Asked
 from dashboard.panels import mode
+from dashboard.tabs import draw_open
 from telemetry.answers import DIMENSIONS, HIGH, LOW, N_USERS, PERIOD, VALUE, MetricAnswer, Tile
 from telemetry.metrics import METRICS, Metric, metric
 from telemetry.warehouse.tables import NONE
@@ -322,7 +323,4 @@ PANELS: Final[dict[str, Callable[[Asked], None]]] = {
 
 def draw(asked: Asked) -> None:
     """Draw the tabs, and only the open one's panel."""
-    for tab, panel in zip(st.tabs(list(PANELS), key="tab", bind="query-params"), PANELS.values(), strict=True):
-        if tab.open:
-            with tab, components.guarded():
-                panel(asked)
+    draw_open(PANELS, asked)
