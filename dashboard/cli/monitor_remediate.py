@@ -13,7 +13,7 @@ from dashboard.cli.output import answer
 from dashboard.cli.session import ACTOR, workspace
 
 if TYPE_CHECKING:
-    from monitoring.remediation import Remediations
+    from monitoring.remediation import Remediation, Remediations
 
 RemediationId = Annotated[str, typer.Argument(metavar="ID", help="Remediation id.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a sentence.")]
@@ -35,18 +35,14 @@ def list_remediations(home: options.Home = None, as_json: options.Json = False) 
 def propose(reason: Reason, home: options.Home = None, as_json: options.Json = False) -> None:
     """Propose to go back to the index version before; nothing changes yet."""
     with _opened(home) as remediations:
-        from dashboard.cli import monitor_rendering
-
-        answer(remediations.propose(reason, ACTOR).to_dict(), monitor_rendering.remediation, as_json=as_json)
+        _told(remediations.propose(reason, ACTOR), as_json=as_json)
 
 
 @app.command()
 def perform(remediation_id: RemediationId, home: options.Home = None, as_json: options.Json = False) -> None:
     """Do what was proposed: the index version before is served from the next request on."""
     with _opened(home) as remediations:
-        from dashboard.cli import monitor_rendering
-
-        answer(remediations.perform(remediation_id, ACTOR).to_dict(), monitor_rendering.remediation, as_json=as_json)
+        _told(remediations.perform(remediation_id, ACTOR), as_json=as_json)
 
 
 @app.command()
@@ -55,10 +51,7 @@ def reverse(
 ) -> None:
     """Undo what was performed: the version it went back from is served again."""
     with _opened(home) as remediations:
-        from dashboard.cli import monitor_rendering
-
-        done = remediations.reverse(remediation_id, ACTOR, reason)
-        answer(done.to_dict(), monitor_rendering.remediation, as_json=as_json)
+        _told(remediations.reverse(remediation_id, ACTOR, reason), as_json=as_json)
 
 
 @app.command()
@@ -67,10 +60,13 @@ def dismiss(
 ) -> None:
     """Turn a proposal down; its rule makes none while the same version is served."""
     with _opened(home) as remediations:
-        from dashboard.cli import monitor_rendering
+        _told(remediations.dismiss(remediation_id, ACTOR, reason), as_json=as_json)
 
-        done = remediations.dismiss(remediation_id, ACTOR, reason)
-        answer(done.to_dict(), monitor_rendering.remediation, as_json=as_json)
+
+def _told(done: "Remediation", *, as_json: bool) -> None:
+    from dashboard.cli import monitor_rendering
+
+    answer(done.to_dict(), monitor_rendering.remediation, as_json=as_json)
 
 
 @contextmanager

@@ -54,10 +54,7 @@ class _Snapshot:
 class InputDrift:
     """The detector ``drift.inputs``."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return NAME
+    name: Final = NAME
 
     def look(self, ground: Ground) -> Outcome:
         """Look at the newest snapshots, weeks and index versions; see `Detector.look`."""

@@ -60,10 +60,7 @@ Flags = NDArray[np.bool_]
 class OddFilms:
     """The detector ``outliers.films``."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return NAME
+    name: Final = NAME
 
     def look(self, ground: Ground) -> Outcome:
         """Look at every film of the current catalogue; see `Detector.look`."""

@@ -36,10 +36,7 @@ NORMAL_MAD: Final = 1.4826
 class OddRequests:
     """The detector ``outliers.requests``."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return NAME
+    name: Final = NAME
 
     def look(self, ground: Ground) -> Outcome:
         """Look at the newest lines of the log; see `Detector.look`."""

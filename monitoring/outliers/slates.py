@@ -44,10 +44,7 @@ MEANINGS: Final = {
 class OddSlates:
     """The detector ``outliers.slates``."""
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return NAME
+    name: Final = NAME
 
     def look(self, ground: Ground) -> Outcome:
         """Look at the newest slates of the log; see `Detector.look`."""

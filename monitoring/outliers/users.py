@@ -86,15 +86,11 @@ class OddUsers:
         scorer: Learns the crowd; the robust Mahalanobis distance when None.
     """
 
+    name: Final = NAME
     metrics: Final = ("bots", "click_farm")
 
     def __init__(self, scorer: Scorer | None = None) -> None:
         self._scorer = scorer
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return NAME
 
     def look(self, ground: Ground) -> Outcome:
         """Look for robots and click farms in all days there are; see `Detector.look`."""
