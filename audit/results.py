@@ -5,14 +5,17 @@ disparity it could have seen: a verdict without that last number can't be defend
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
 from audit.plan import AuditPlan
+from workspace.errors import SchemaError
 
 Interval = tuple[float, float]
 Side = Literal["user", "provider"]
+INTERVALS: Final = ("interval", "ratio_interval", "difference_interval", "gap_interval")
+"""Fields that hold an interval, in all the rows below."""
 
 
 class Verdict(StrEnum):
@@ -281,3 +284,53 @@ class Findings:
             "limits": list(self.limits),
             "withheld": self.withheld,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Restore from `to_dict`, or from JSON of it.
+
+        Raises:
+            SchemaError: When a part is missing or unknown.
+            IntegrityError: When the plan in it was changed.
+        """
+        try:
+            rows = {name: tuple(_row(kind, one) for one in values[name]) for name, kind in _ROWS.items()}
+            return cls(
+                plan=AuditPlan.from_dict(values["plan"]),
+                subject=dict(values["subject"]),
+                panel=dict(values["panel"]),
+                limits=tuple(values["limits"]),
+                withheld=int(values["withheld"]),
+                **rows,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SchemaError(f"the findings can't be read: {error}", "must have the parts of an audit") from error
+
+
+_ROWS: Final[dict[str, Any]] = {
+    "counts": GroupCount,
+    "figures": Figure,
+    "swaps": Swap,
+    "leaks": Leak,
+    "popularity": PopularityRow,
+    "pooled": Pooled,
+}
+
+
+def _row(kind: Any, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one of the rows above
+    known = {one.name for one in fields(kind)}
+    row = {name: _interval(value) if name in INTERVALS else value for name, value in values.items() if name in known}
+    if len(row) < len(values):
+        raise ValueError(f"unknown fields {sorted(set(values) - known)}")
+    if row.get("verdict"):
+        row["verdict"] = Verdict(row["verdict"])
+    if "leaking_blocks" in row:
+        row["leaking_blocks"] = tuple((str(block), float(value)) for block, value in row["leaking_blocks"])
+    for name in ("examples", "markets"):
+        if name in row:
+            row[name] = tuple(row[name])
+    return kind(**row)
+
+
+def _interval(value: Any) -> Interval | None:  # noqa: ANN401 - a list of JSON, or a tuple
+    return None if value is None else (float(value[0]), float(value[1]))
