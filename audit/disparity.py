@@ -190,10 +190,10 @@ def check_counts(successes: int, n: int) -> None:
         check_scalar(float(value), name, ge=0)
         if float(value) != int(value):
             raise InvalidValueError(f"{name} == {value}", "must be a whole number", "counts are of units")
-    if n == 0:
-        raise NotEstimableError("a share of 0 units", "needs 1 or more", "leave the group out and say so")
     if successes > n:
         raise InvalidValueError(f"successes == {successes}", f"must be <= {n}, the units", "count units, not rows")
+    if n == 0:
+        raise NotEstimableError("a share of 0 units", "needs 1 or more", "leave the group out and say so")
 
 
 def _check_groups(selected: Mapping[str, int], applicants: Mapping[str, int], reference: str | None) -> None:
