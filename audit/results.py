@@ -318,17 +318,20 @@ _ROWS: Final[dict[str, Any]] = {
 
 
 def _row(kind: Any, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one of the rows above
-    known = {one.name for one in fields(kind)}
-    row = {name: _interval(value) if name in INTERVALS else value for name, value in values.items() if name in known}
-    if len(row) < len(values):
-        raise ValueError(f"unknown fields {sorted(set(values) - known)}")
+    strange = sorted(set(values) - {one.name for one in fields(kind)})
+    if strange:
+        raise ValueError(f"unknown fields {', '.join(strange)}")
+    row: dict[str, Any] = dict(values)
+    for name in INTERVALS:
+        if name in row:
+            row[name] = _interval(row[name])
+    for name in ("examples", "markets"):
+        if name in row:
+            row[name] = tuple(row[name])
     if row.get("verdict"):
         row["verdict"] = Verdict(row["verdict"])
     if "leaking_blocks" in row:
         row["leaking_blocks"] = tuple((str(block), float(value)) for block, value in row["leaking_blocks"])
-    for name in ("examples", "markets"):
-        if name in row:
-            row[name] = tuple(row[name])
     return kind(**row)
 
 

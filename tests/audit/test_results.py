@@ -5,7 +5,7 @@ import pytest
 import rfc8785
 
 from audit.plan import AuditPlan
-from audit.results import Figure, Findings, GroupCount, Leak, PopularityRow, Pooled, Swap, Verdict
+from audit.results import Figure, Findings, GroupCount, Leak, Pooled, PopularityRow, Swap, Verdict
 from workspace.errors import IntegrityError, SchemaError
 
 
@@ -14,7 +14,7 @@ def findings() -> Findings:
         plan=AuditPlan(title="Names", index_version="v1", snapshot_id="c1", on=dt.date(2026, 3, 1)),
         subject={"index_version": "v1"},
         panel={"kind": "personas", "users": 40},
-        counts=(GroupCount(side="user", axis="gender", group="unknown", n=None, share=None, judged=False, reason="few"),),
+        counts=(GroupCount(side="user", axis="gender", group="unknown", n=None, share=None, judged=False, reason=""),),
         figures=(
             Figure(measure="reach", side="user", axis="gender", group="woman", reference="man", n=20, n_reference=20,
                    value=0.5, interval=(0.3, 0.7), ratio=0.7, ratio_interval=(0.5, 0.79), in_family=True,
@@ -27,7 +27,7 @@ def findings() -> Findings:
                     carries=False, words="chance"),),
         popularity=(PopularityRow(measure="gini", value=0.4, interval=None, convention="biased"),),
         pooled=(Pooled(axis="gender", measure="reach", group="woman", reference="man", film_axis="", film_group="",
-                       ratio=0.9, interval=(0.8, 1.0), p=0.1, heterogeneity_p=0.5, markets=({"market": "x"},), words="x"),),
+                       ratio=0.9, interval=(0.8, 1.0), p=0.1, heterogeneity_p=0.5, markets=({"market": "x"},), words=""),),
         limits=("Personas are not people.",),
         withheld=2,
     )  # fmt: skip
