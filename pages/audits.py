@@ -1,6 +1,6 @@
 """Every audit: declare one, run it, read it, take it along."""
 
-from dashboard import components, audit_panels
+from dashboard import audit_panels, components
 
 
 def page() -> None:
