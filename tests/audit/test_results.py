@@ -27,7 +27,7 @@ def findings() -> Findings:
                     carries=False, words="chance"),),
         popularity=(PopularityRow(measure="gini", value=0.4, interval=None, convention="biased"),),
         pooled=(Pooled(axis="gender", measure="reach", group="woman", reference="man", film_axis="", film_group="",
-                       ratio=0.9, interval=(0.8, 1.0), p=0.1, heterogeneity_p=0.5, markets=({"market": "x"},), words=""),),
+                       ratio=0.9, interval=(0.8, 1.0), p=0.1, heterogeneity_p=0.5, markets=({"m": 1},), words=""),),
         limits=("Personas are not people.",),
         withheld=2,
     )  # fmt: skip
