@@ -104,7 +104,8 @@ def _environment() -> Environment:
 
 def _view(content: Mapping[str, Any], *, paper: bool) -> dict[str, Any]:
     """Arrange rows for reading: by axis, what stands out first, the whole in the appendix."""
-    figures: Sequence[Row] = content["figures"]
+    # A reference held against itself is no comparison; its value stands beside every other group's.
+    figures: Sequence[Row] = [row for row in content["figures"] if row["group"] != row["reference"]]
     users = [row for row in figures if row["side"] == "user"]
     providers = [row for row in figures if row["side"] == "provider"]
     appendix = sorted(figures, key=_rank)

@@ -7,7 +7,7 @@ applicants are films, and the rate is a category's mean exposure over that of th
 the share above the median, which says little where most films are shown to nobody).
 
 Source: 6 RCNY § 5-300 (impact ratio, selection rate, scoring rate) and § 5-301 (b)–(d): categories, intersections,
-the number of unknown, and categories below 2 %, which may be left out of the ratios but must be named with their counts.
+the number of unknown, and categories below 2 %, which may be left out of the ratios but must be named with counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +77,7 @@ def _rows(figures: Sequence[Figure], counts: Sequence[GroupCount], *, selecting:
     return [rows[name] for name in sorted(rows)]
 
 
-def _row(category: str, n: int | None, rate: float | None, note: str, selecting: bool) -> dict[str, Any]:  # noqa: FBT001
+def _row(category: str, n: int | None, rate: float | None, note: str, selecting: bool) -> dict[str, Any]:
     # The rate is rounded to ten digits, so that the product is the count again.
     selected = round(rate * n) if selecting and rate is not None and n is not None else None
     return {

@@ -38,8 +38,8 @@ MEASURES: Final = (
     ),
     Method(
         "Discounted exposure",
-        "v(j) = 1 / log2(1 + j) for places j = 1 … k, else 0;  E(g, F) = Σ v(j) over films of F / Σ v(j) over all films,"
-        " mean over users of g",
+        "v(j) = 1 / log2(1 + j) for places j = 1 … k, else 0;  E(g, F) = Σ v(j) over films of F / Σ v(j) over all"
+        " films, mean over users of g",
         "A film higher on the slate is seen more often. A user with an empty slate has no exposure and is not counted.",
         "Singh & Joachims 2018, Fairness of Exposure in Rankings, sections 3 and 5",
         "exposure",
@@ -111,7 +111,7 @@ INFERENCE: Final = (
     Method(
         "Interval of a ratio",
         "exp(log(p1/p0) ± z √((1 − p1)/(n1 p1) + (1 − p0)/(n0 p0)))",
-        "For means the variances of the means take their places. A zero denominator is not estimable: no number stands.",
+        "For means the variances of the means take their places. A zero denominator is not estimable: no number.",
         "Katz et al. 1978",
     ),
     Method(
@@ -160,7 +160,7 @@ INFERENCE: Final = (
 )
 STANDING_LIMITS: Final = (
     "Parity of what was measured is no proof of fairness: measures that were not declared were not looked at.",
-    "A verdict holds for this index version, this catalogue snapshot and this day; any other needs an audit of its own.",
+    "A verdict holds for this index version, this catalogue snapshot and this day; any other needs its own audit.",
 )
 """What no audit of this kind sees, whatever its plan."""
 NOTE: Final = "Every formula is applied to whole users; floats are rounded to ten significant digits at the end."
@@ -192,12 +192,12 @@ def _rule(plan: AuditPlan) -> list[dict[str, str]]:
         },
         {
             "verdict": "parity shown",
-            "means": f"the whole interval of the ratio lies inside {band}; a difference too small to leave it is parity",
+            "means": f"the whole interval of the ratio lies inside {band}; a difference inside it is parity",
         },
         {
             "verdict": "flagged",
-            "means": f"the adjusted p is below {plan.alpha:g} with the ratio inside {band} and its interval reaching out, "
-            f"or the ratio lies outside and only the unadjusted p is below {plan.alpha:g}",
+            "means": f"the adjusted p is below {plan.alpha:g} with the ratio inside {band} and its interval reaching "
+            f"out, or the ratio lies outside and only the unadjusted p is below {plan.alpha:g}",
         },
         {"verdict": "not enough evidence", "means": "the rest: neither a disparity nor parity could be shown"},
     ]

@@ -19,6 +19,7 @@ def summary(findings: Findings) -> dict[str, Any]:
     declared = [one for one in findings.figures if one.in_family]
     judged = Counter(one.verdict.value for one in declared if one.verdict is not None)
     reasons = Counter(_kind(one.reason) for one in declared if one.verdict is None)
+    compared = [one for one in findings.figures if one.group != one.reference]
     return {
         "found": findings.found,
         "sentences": [
@@ -28,7 +29,7 @@ def summary(findings: Findings) -> dict[str, Any]:
         ],
         "verdicts": {verdict.value: judged[verdict.value] for verdict in Verdict},
         "declared": len(declared),
-        "outside": len(findings.figures) - len(declared),
+        "outside": len(compared) - len(declared),
         "without_verdict": dict(sorted(reasons.items())),
     }
 

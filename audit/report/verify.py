@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 from audit.plan import AuditPlan
@@ -80,12 +80,13 @@ class Verification:
         }
 
 
-def verify(document: Mapping[str, Any], rerun: Rerun) -> Verification:
+def verify(document: Mapping[str, Any], rerun: Rerun, *, plan: AuditPlan | None = None) -> Verification:
     """Compare a report with its own hash, then with what its plan gives when it is run again.
 
     Args:
         document: A report as `audit.report.document.read_document` returns it.
         rerun: Runs a plan and returns the document it gives.
+        plan: What to run when the plan in the document can't be trusted; None takes the one in the document.
 
     Raises:
         RecommendrError: What stopped the re-run of a report whose hash holds. A report whose hash does not hold is
@@ -93,7 +94,7 @@ def verify(document: Mapping[str, Any], rerun: Rerun) -> Verification:
     """
     holds = is_sealed(document)
     try:
-        again = rerun(plan_of(document))
+        again = rerun(plan or plan_of(document))
     except RecommendrError as error:
         if holds:
             raise
@@ -131,18 +132,13 @@ def _changed(document: Mapping[str, Any], error: RecommendrError) -> Verificatio
 def _differences(left: Any, right: Any, path: str) -> Iterator[Difference]:  # noqa: ANN401 - any JSON
     if isinstance(left, dict) and isinstance(right, dict):
         for key in sorted({*left, *right}):
-            place = f"{path}/{_escaped(key)}"
-            yield from _differences(left.get(key, ABSENT), right.get(key, ABSENT), place)
+            yield from _differences(left.get(key, ABSENT), right.get(key, ABSENT), f"{path}/{_escaped(key)}")
     elif isinstance(left, list) and isinstance(right, list):
-        for place in range(max(len(left), len(right))):
-            ours = right[place] if place < len(right) else ABSENT
-            theirs = left[place] if place < len(left) else ABSENT
+        for place, (theirs, ours) in enumerate(zip_longest(left, right, fillvalue=ABSENT)):
             yield from _differences(theirs, ours, f"{path}/{place}")
-    elif type(left) is not type(right) or left != right:
+    elif left != right or isinstance(left, bool) != isinstance(right, bool):
         # 1 and 1.0 are one number in canonical JSON; True and 1 are not.
-        same_number = _is_number(left) and _is_number(right) and left == right
-        if not same_number:
-            yield Difference(path=path, recorded=_short(left), again=_short(right))
+        yield Difference(path=path, recorded=_short(left), again=_short(right))
 
 
 def _named(one: Difference, content: Mapping[str, Any]) -> Difference:
@@ -187,10 +183,6 @@ def _short(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, dict | list):
         return f"{type(value).__name__} of {len(value)}"
     return value
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _escaped(key: str) -> str:
