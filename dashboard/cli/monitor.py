@@ -1,6 +1,6 @@
 """`recommendr monitor run`, `findings`, `alerts`, `silence`, `rules` and so on: watching, for people and schedulers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -63,9 +63,8 @@ def run(
     Exit code 0 when nothing fires, 1 when something fires that is not silenced, 2 when something could not be done (a
     rule that can't be, a detector that failed): the report says what, and everything else was done.
     """
-    if watch and (as_json or deliver_only):
-        other = "--json" if as_json else "--deliver-only"
-        raise InvalidValueError(f"--watch with {other}", "can't be together", f"leave out {other}")
+    _together("--watch", {"--json": watch and as_json, "--deliver-only": watch and deliver_only})
+    _together("--deliver-only", {"--detector": deliver_only and detector, "--no-deliver": deliver_only and not deliver})
     if deliver_only:
         _deliver_only(home, as_json=as_json)
         return
@@ -178,7 +177,7 @@ def silence(
     as_json: options.Json = False,
 ) -> None:
     """Keep alerts from being told for a while; they go on all the same, and are told when it ends."""
-    chosen = dict(_matcher(one) for one in matchers)
+    chosen = _matchers(matchers)
     with _stored(home) as (_, store):
         from dashboard.cli import monitor_rendering
         from monitoring.alerts.silences import Silences
@@ -257,6 +256,12 @@ def _watch(ground: "Ground", once: "Callable[[Sequence[str] | None], RunReport]"
         console().print(monitor_rendering.report(report.to_dict()))
 
 
+def _together(option: str, others: Mapping[str, object]) -> None:
+    for other, given in others.items():
+        if given:
+            raise InvalidValueError(f"{option} with {other}", "can't be together", f"leave out {other}")
+
+
 def _exit(report: "RunReport", fail_on: str) -> None:
     if not report.ok:
         raise typer.Exit(EXIT_FAULT)
@@ -286,11 +291,16 @@ def _detectors() -> "Sequence[Detector]":
     return ALL
 
 
-def _matcher(text: str) -> tuple[str, str]:
-    label, sign, pattern = text.partition("=")
-    if not sign or not label or not pattern:
-        raise InvalidValueError(f"matcher == {text!r}", "must be LABEL=PATTERN", "write it as rule=drift")
-    return label, pattern
+def _matchers(texts: Sequence[str]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for text in texts:
+        label, sign, pattern = text.partition("=")
+        if not sign or not label or not pattern:
+            raise InvalidValueError(f"matcher == {text!r}", "must be LABEL=PATTERN", "write it as rule=drift")
+        if label in chosen:
+            raise InvalidValueError(f"matcher == {text!r}", "must be the only one of its label", "make two silences")
+        chosen[label] = pattern
+    return chosen
 
 
 @contextmanager

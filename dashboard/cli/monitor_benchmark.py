@@ -7,6 +7,7 @@ import typer
 from dashboard.cli import options
 from dashboard.cli.output import Document, answer, note
 from dashboard.cli.session import workspace
+from workspace.errors import InvalidValueError, StateError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,6 +31,8 @@ def benchmark(
 
     Exit code 1 when the newest score is worse than the one before it, user by user.
     """
+    if every and not score:
+        raise InvalidValueError("--all without --score", "must be together", "leave out --all: every score is shown")
     with workspace(home) as settings:
         from dashboard import benchmarking
         from monitoring.benchmark import BenchmarkDrift, history
@@ -42,7 +45,10 @@ def benchmark(
                 found = benchmarking.score(ground, one)
                 note(f"{found.index_version}: {found.precision.value:.4f}")
             outcome = BenchmarkDrift().look(ground)
-            document = {"scores": [one.to_dict() for one in history(ground)], **outcome.to_dict()}
+            scores = [one for one in history(ground) if version in {None, one.index_version}]
+            if version is not None and not scores:
+                raise StateError(f"index version {version!r} has no score", hint="score it with --score")
+            document = {"scores": [one.to_dict() for one in scores], **outcome.to_dict()}
         answer(document, _scores, as_json=as_json)
     if any(finding.severity is Severity.CRITICAL for finding in outcome.findings):
         raise typer.Exit(1)

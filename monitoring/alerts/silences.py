@@ -94,7 +94,11 @@ class Silences:
             )
         _checked_reason(reason)
         if not dt.timedelta(0) < lasts <= LONGEST:
-            raise InvalidValueError(f"a silence of {lasts}", "must last up to 90 days", "renew it when it ends")
+            raise InvalidValueError(
+                f"a silence of {lasts / dt.timedelta(days=1):g} days",
+                "must last up to 90 days",
+                "renew it when it ends",
+            )
         now = self._clock.now()
         row = SilenceRow(
             silence_id=new_id("silence"),

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dashboard.cli import monitor
+from dashboard.cli import monitor, monitor_benchmark
 from dashboard.cli.group import ErrorGroup
 from monitoring.findings import Cause, Change, Severity
 from recommender import activation, index
@@ -24,6 +24,7 @@ from workspace.store import Store
 app = typer.Typer(cls=ErrorGroup, add_completion=False, pretty_exceptions_enable=False)
 group = typer.Typer()
 monitor.register(group)
+monitor_benchmark.register(group)
 app.add_typer(group, name="monitor")
 DETECTOR = Detects()
 DRIFT = '[[rules]]\nname = "drift"\nkind = "finding"\ndetector = "drift.*"\n'
@@ -188,9 +189,14 @@ def test_remediation_from_proposal_to_reversal(home: Path) -> None:
         (["silence", "drift", "--reason", "x", "--for", "2h"], "matcher == 'drift'"),
         (["silence", "rule=drift", "--reason", "x", "--for", "soon"], "duration == 'soon'"),
         (["silence", "rule=drift", "--reason", "x", "--for", "100d"], "a silence of 100 days"),
+        (["silence", "rule=drift", "rule=cpu", "--reason", "x", "--for", "2h"], "matcher == 'rule=cpu'"),
         (["unsilence", "silence_1", "--reason", "x"], "silence == 'silence_1'"),
         (["run", "--detector", "drift"], "detector == 'drift'"),
         (["run", "--watch"], "--watch with --json"),
+        (["run", "--deliver-only", "--detector", "drift.fake"], "--deliver-only with --detector"),
+        (["run", "--deliver-only", "--no-deliver"], "--deliver-only with --no-deliver"),
+        (["benchmark", "--all"], "--all without --score"),
+        (["benchmark", "--index", "v0"], "index version 'v0' has no score"),
         (["run", "--fail-on", "sometimes"], "--fail-on"),
         (["alerts", "--limit", "0"], "--limit"),
     ],
