@@ -9,12 +9,9 @@ single users has names that say so (`users_in_segment`, `events_of`); who may ca
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sqlalchemy import func, select
 
 from telemetry import privacy
@@ -26,7 +23,6 @@ from telemetry.answers import (
     N_USERS,
     PARENTS,
     PERIOD,
-    POSITIVES,
     VALUE,
     MetricAnswer,
     MetricQuestion,
@@ -34,28 +30,24 @@ from telemetry.answers import (
     SurveyBesideEngagement,
     Tile,
     Where,
-    with_experiment,
 )
-from telemetry.estimates import CellTable, rows_of, tile_of
-from telemetry.metrics import METRICS, Metric, metric
+from telemetry.asked_cells import Cells, conditions, renamed
+from telemetry.estimates import rows_of, tile_of
+from telemetry.metrics import METRICS, metric
 from telemetry.parts import BatchRow, PartLog
 from telemetry.privacy import Purpose
 from telemetry.rollups import pending
 from telemetry.statistics import correlation
-from telemetry.warehouse import cells
-from telemetry.warehouse.cells import Grain, Plan, Source, name_of
+from telemetry.warehouse.cells import Grain, Plan
 from telemetry.warehouse.protocol import Warehouse
 from telemetry.warehouse.sql import Value
-from telemetry.warehouse.stretches import BLOCKS, DAYS, WEEKS, Stretch, cover
 from telemetry.warehouse.tables import (
     ACTIVE_CUTS,
     ACTIVE_DAY,
     ACTIVE_WEEK,
     CUT,
     EVENTS,
-    HOUR_ROLLUP,
     SUB_REGISTERS,
-    UNKNOWN_MARKET,
     USER_DAY,
     smallest_cut,
 )
@@ -116,6 +108,7 @@ class Telemetry:
         self._parts = parts
         self._store = store
         self._k: Final = settings.k_anonymity
+        self._cells: Final = Cells(warehouse, self._k)
         self._clock = clock
         self._rotations = tuple(rotations)
         self._standing: tuple[object, tuple[dt.date, ...], dt.datetime | None] = (None, (), None)
@@ -145,7 +138,7 @@ class Telemetry:
             IntegrityError: When a stored part is damaged.
         """
         one = metric(question.metric)
-        table = self._table([one], question, MOST_USER_DAYS)
+        table = self._cells.of([one], question, MOST_USER_DAYS)
         keys = [*question.by, *([PERIOD] if question.grain else [])]
         rows, suppressed = rows_of(table, one, keys)
         span = (question.start, question.end)
@@ -177,8 +170,8 @@ class Telemetry:
         # Each statement takes longer to plan, on one core, than to run.
         with ThreadPoolExecutor(self._warehouse.side_by_side) as pool:
             asked = (question, course, earlier)
-            tables = [pool.submit(self._table, METRICS, one, MOST_FOR_TILES) for one in asked]
-            paired = pool.submit(self._pairs, earlier.start, start, end, question.where)
+            tables = [pool.submit(self._cells.of, METRICS, one, MOST_FOR_TILES) for one in asked]
+            paired = pool.submit(self._cells.pairs, earlier.start, start, end, question.where, MOST_FOR_TILES)
             whole, sparks, before = (table.result() for table in tables)
             pairs = paired.result()
         out = [tile_of(one, whole, before, sparks, pairs) for one in METRICS]
@@ -212,7 +205,7 @@ class Telemetry:
         question = MetricQuestion(metric="sessions_per_day", start=start, end=end, by=tuple(by), grain=grain)
         sql, parameters = _active_sql(question)
         frame = self._warehouse.query(sql, window=(start, end), parameters=parameters)
-        frame = _renamed(frame, question.by)
+        frame = renamed(frame, question.by)
         dims = [*question.by, PERIOD]
         rows, suppressed = privacy.suppress(frame, dims, self._k, users=N_USERS, parents=PARENTS)
         self._record({"active": question.to_dict()}, purpose, actor, len(rows), suppressed)
@@ -261,7 +254,7 @@ class Telemetry:
         """
         limit = check_scalar(limit, "limit", ge=1, le=10_000)
         one = metric(question.metric)
-        filters, values = _filters(question.where)
+        filters, values = conditions(question.where)
         sql = (
             f"SELECT {Event.USER}, CAST(SUM({one.numerator}) AS DOUBLE) AS {one.numerator}, "
             f"CAST(SUM({one.denominator}) AS DOUBLE) AS {one.denominator} FROM USER_DAY "
@@ -302,104 +295,6 @@ class Telemetry:
         around: dict[str, Value] = {"start": start, "end": end + dt.timedelta(days=1), "value": value}
         return self._warehouse.query(sql, window=(start, end), parameters=around)
 
-    def _table(self, metrics: Sequence[Metric], question: MetricQuestion, most: int) -> CellTable:
-        """Return the cells asked for, and which of them each metric withholds.
-
-        What is withheld is decided on the table over every dimension of the question, filters among them, so that one
-        filter after another gives no more away than the table itself.
-        """
-        around = with_experiment((*question.by, *(dim for dim in question.where if dim not in question.by)))
-        plan = self._plan(question, around, most)
-        frame = self._cells(plan, metrics, question, around)
-        dims = [*around, *([PERIOD] if question.grain else [])]
-        hidden = {one.name: self._hidden(frame, one, dims) for one in metrics}
-        kept = _matching(frame, question.where)
-        frame = frame[kept].reset_index(drop=True)
-        hidden = {name: flags[kept] for name, flags in hidden.items()}
-        keys = [*question.by, *([PERIOD] if question.grain else [])]
-        if len(frame) == len(frame.drop_duplicates(keys) if keys else frame.head(1)):
-            return CellTable(frame, plan, hidden)
-        return self._joined(metrics, question, most, keys, frame, hidden)
-
-    def _joined(
-        self,
-        metrics: Sequence[Metric],
-        question: MetricQuestion,
-        most: int,
-        keys: list[str],
-        parts: pd.DataFrame,
-        hidden: Mapping[str, NDArray[np.bool_]],
-    ) -> CellTable:
-        """Return cells made of several of the wider table: withheld as soon as one of these is."""
-        plan = self._plan(question, question.by, most, filtered=True)
-        frame = self._cells(plan, metrics, question, question.by)
-        out = {}
-        for one in metrics:
-            own = self._hidden(frame, one, keys)
-            if keys:
-                flags = parts[keys].assign(_hidden=hidden[one.name]).groupby(keys, dropna=False)["_hidden"].any()
-                own |= frame[keys].merge(flags.reset_index(), on=keys, how="left")["_hidden"].to_numpy(dtype=bool)
-            else:
-                own |= bool(hidden[one.name].any())
-            out[one.name] = own
-        return CellTable(frame, plan, out)
-
-    def _plan(self, question: MetricQuestion, dims: Sequence[str], most: int, *, filtered: bool = False) -> Plan:
-        source: Source = "hours" if question.grain == "hour" else "users"
-        exact = question.exact
-        if exact is None:
-            exact = self._warehouse.rows(USER_DAY, (question.start, question.end)) <= most
-        if source == "users" and not exact:
-            source = "buckets"
-        where = question.where if filtered else {}
-        return Plan(
-            source=source,
-            dims=tuple(DIMENSIONS[dim] for dim in dims),
-            filtered=tuple((DIMENSIONS[dim], len(values)) for dim, values in where.items()),
-            grain=question.grain,
-            stretches=_stretches(source, question.start, question.end, question.grain),
-        )
-
-    def _cells(
-        self, plan: Plan, metrics: Sequence[Metric], question: MetricQuestion, dims: Sequence[str]
-    ) -> pd.DataFrame:
-        parameters = _values(plan, question.where)
-        frame = self._warehouse.query(cells.cell_moments(plan, metrics), parameters=parameters, windows=plan.windows)
-        frame = _renamed(frame, dims)
-        # Without a row there is nobody; a total of nothing still comes as one row.
-        return frame[frame[cells.UNITS] > 0].reset_index(drop=True)
-
-    def _hidden(self, frame: pd.DataFrame, one: Metric, dims: Sequence[str]) -> NDArray[np.bool_]:
-        users = frame[name_of("contributing", one.name)].to_numpy()
-        positives = frame[name_of("positive", one.name)].to_numpy()
-        out = np.zeros(len(frame), dtype=bool)
-        # A cell nobody has a share in shows nothing and hides nobody.
-        shown = users > 0
-        if privacy.all_may_leave(users[shown], positives[shown], self._k):
-            return out
-        table = pd.DataFrame({dim: frame[dim].to_numpy()[shown] for dim in dims}, index=range(int(shown.sum())))
-        table = self._with_markets(table).assign(**{N_USERS: users[shown], POSITIVES: positives[shown]})
-        out[shown] = privacy.hidden_rows(table, dims, self._k, users=N_USERS, positives=POSITIVES, parents=PARENTS)
-        return out
-
-    def _with_markets(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add the market of each region, whose totals can be asked for too."""
-        if "region" not in table or "market" in table:
-            return table
-        pairs = self._warehouse.query(f"SELECT {Event.REGION}, {Rollup.MARKET} FROM REGIONS")
-        markets = dict(zip(pairs[Event.REGION], pairs[Rollup.MARKET], strict=True))
-        return table.assign(market=[markets.get(region, UNKNOWN_MARKET) for region in table["region"]])
-
-    def _pairs(self, before: dt.date, start: dt.date, end: dt.date, where: Where) -> pd.DataFrame:
-        question = MetricQuestion(metric=METRICS[0].name, start=before, end=end, where=where)
-        plan = self._plan(question, (), MOST_FOR_TILES, filtered=True)
-        if plan.source == "buckets":
-            # No stretch may lie across the day where one span ends and the other begins.
-            earlier = _stretches(plan.source, before, start - dt.timedelta(days=1), None)
-            plan = replace(plan, stretches=(*earlier, *_stretches(plan.source, start, end, None)))
-        parameters = _values(plan, question.where) | {"turn": start}
-        return self._warehouse.query(cells.paired_moments(plan, METRICS), parameters=parameters, windows=plan.windows)
-
     def _state(self) -> tuple[object, tuple[dt.date, ...], dt.datetime | None]:
         """Return version, days out of date and newest event; looked up only when anything was added."""
         version = self._warehouse.version()
@@ -431,43 +326,6 @@ class Telemetry:
         privacy.record_access(
             self._store, self._clock, actor=actor, purpose=purpose, question=question, rows=rows, suppressed=suppressed
         )
-
-
-def _filters(where: Where) -> tuple[str, dict[str, Value]]:
-    text = ""
-    values: dict[str, Value] = {}
-    for dim, wanted in where.items():
-        column = DIMENSIONS[dim]
-        names = [f"{column}_{number}" for number in range(len(wanted))]
-        text += f" AND {column} IN ({', '.join(f':{name}' for name in names)})"
-        values |= dict(zip(names, wanted, strict=True))
-    return text, values
-
-
-def _stretches(source: Source, start: dt.date, end: dt.date, grain: Grain | None) -> tuple[Stretch, ...]:
-    """Return what is read of the rollups for a span: the longest periods that the grain still tells apart."""
-    if source != "buckets":
-        return (Stretch(table=HOUR_ROLLUP if source == "hours" else USER_DAY, first=start, last=end),)
-    return cover(start, end, DAYS if grain == "day" else WEEKS if grain == "week" else BLOCKS)
-
-
-def _values(plan: Plan, where: Where) -> dict[str, Value]:
-    known = frozenset(plan.dims) | {column for column, _ in plan.filtered}
-    return {"cut": smallest_cut(known).number, **plan.moments, **_filters(where)[1]}
-
-
-def _matching(frame: pd.DataFrame, where: Where) -> NDArray[np.bool_]:
-    kept = np.ones(len(frame), dtype=bool)
-    for dim, values in where.items():
-        kept &= frame[dim].isin(list(values)).to_numpy(dtype=bool)
-    return kept
-
-
-def _renamed(frame: pd.DataFrame, dims: Sequence[str]) -> pd.DataFrame:
-    frame = frame.rename(columns={DIMENSIONS[dim]: dim for dim in dims})
-    if PERIOD in frame:
-        frame[PERIOD] = pd.to_datetime(frame[PERIOD])
-    return frame
 
 
 def _active_sql(question: MetricQuestion) -> tuple[str, dict[str, Value]]:
