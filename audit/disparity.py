@@ -95,7 +95,7 @@ def newcombe(k1: int, n1: int, k0: int, n0: int, *, alpha: float = 0.05) -> Inte
     check_counts(k1, n1)
     check_counts(k0, n0)
     z = normal_quantile(alpha)
-    p1, p0 = k1 / n1, k0 / n0
+    p1, p0 = float(k1 / n1), float(k0 / n0)
     (l1, u1), (l0, u0) = score_interval(p1, n1, z), score_interval(p0, n0, z)
     return p1 - p0 - math.hypot(p1 - l1, u0 - p0), p1 - p0 + math.hypot(u1 - p1, p0 - l0)
 
@@ -171,7 +171,7 @@ def score_interval(p: float, n: float, critical: float) -> Interval:
     # At 0 and 1 the bound is the share itself; rounding would leave a speck beside it.
     low = 0.0 if p == 0 else (2 * n * p + squared - half) / (2 * (n + squared))
     high = 1.0 if p == 1 else (2 * n * p + squared + half) / (2 * (n + squared))
-    return max(low, 0.0), min(high, 1.0)
+    return float(max(low, 0.0)), float(min(high, 1.0))
 
 
 def normal_quantile(alpha: float) -> float:

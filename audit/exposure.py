@@ -273,7 +273,8 @@ def calibration_per_user(p: ArrayLike, q: ArrayLike, alpha: float = 0.01) -> Flo
     terms = np.where(positive, asked, 0.0) * np.log(np.where(positive, asked / np.where(positive, smoothed, 1.0), 1.0))
     out = terms.sum(axis=1)
     out[np.isnan(asked).any(axis=1) | np.isnan(shown).any(axis=1)] = np.nan
-    return np.maximum(out, 0.0)
+    floored: Floats = np.maximum(out, 0.0)
+    return floored
 
 
 def exposure_per_relevance(exposure: ArrayLike, relevance: ArrayLike, group_codes: ArrayLike, n_groups: int) -> Floats:
@@ -346,10 +347,12 @@ def _shares(groups: Ints, weights: Floats, n_groups: int) -> Floats:
     return _divided(summed.reshape(n_users, n_groups), weights.sum(axis=1)[:, None])
 
 
-def _divided(above: Floats, below: Floats) -> Floats:
+def _divided(above: ArrayLike, below: ArrayLike) -> Floats:
     # Nothing over nothing is not estimable, never 0.
-    out = np.full(np.broadcast(above, below).shape, np.nan)
-    return np.divide(above, below, out=out, where=np.broadcast_to(below > 0, out.shape))
+    top, bottom = np.broadcast_arrays(np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
+    out = np.full(top.shape, np.nan)
+    np.divide(top, bottom, out=out, where=bottom > 0)
+    return out
 
 
 def _mean(values: Floats) -> float:
