@@ -9,7 +9,7 @@ from scipy import sparse
 
 from audit.results import Figure
 from audit.runs.grouping import Grouping
-from audit.runs.measuring import Column, Measured
+from audit.runs.measuring import MATCHED, OBSERVED, Column, Measured
 from audit.runs.users import cell_means
 
 Floats = npt.NDArray[np.float64]
@@ -40,10 +40,10 @@ def units(measured: Measured, axis: Grouping) -> tuple[Floats, Codes, Codes]:
     Where personas share histories, the unit is the mean of a taste's personas of one group; otherwise the user, of
     matched panels within their taste.
     """
-    values = np.column_stack([column.values for column in measured.columns])
+    values = np.column_stack([column.by_user for column in measured.columns])
     kept = np.isin(axis.codes, [code for code, judged in enumerate(axis.judged) if judged])
     if measured.strata is None:
-        strata = measured.clusters if measured.panel.kind == "matched" else np.zeros(len(values), np.int64)
+        strata = measured.clusters if measured.panel.kind == MATCHED else np.zeros(len(values), np.int64)
         return values[kept], axis.codes[kept], strata[kept]
     sizes = int(measured.clusters.max()) + 1, len(axis.names)
     # Regions are taken out first: a group that lives elsewhere in some taste must not differ by that.
@@ -104,7 +104,7 @@ def permuted(
     for _ in range(draws):
         moved[order] = sorted_groups[np.lexsort((rng.random(len(groups)), sorted_strata))]
         reached += between(moved) >= observed * (1 - _TIE)
-    return ((1 + reached) / (1 + draws)).tolist()
+    return [float(p) for p in (1 + reached) / (1 + draws)]
 
 
 def _blocks(columns: tuple[Column, ...]) -> dict[tuple[str, str], list[int]]:
@@ -122,7 +122,7 @@ def _figure(measured: Measured, axis: Grouping, measure: str, film_axis: str, p:
         measure=ANY, side="user", axis=axis.axis, group=measure, reference="", film_axis=film_axis,
         n=sum(count for count, judged in zip(axis.counts, axis.judged, strict=True) if judged), p=p,
         reason="one test of all groups together, listed beside the family",
-        method=f"permutation of groups within tastes, {DRAWS} draws" if measured.panel.kind != "observed"
+        method=f"permutation of groups within tastes, {DRAWS} draws" if measured.panel.kind != OBSERVED
         else f"permutation of groups among users, {DRAWS} draws",
         words=f"Over the {len(groups)} groups of {axis.axis}, {what}: {said} (permutation p {p:.3g}).",
     )  # fmt: skip

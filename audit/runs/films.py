@@ -6,7 +6,7 @@ however many users are asked. What users alone would make it vary by, redrawn by
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from audit.exposure import discounted_exposure, pairwise, position_weights
 from audit.judging import Comparison, compare_means
 from audit.runs.grouping import GONE, Grouping
 from audit.runs.measuring import Measured, relevance
+from audit.subject import Subject
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -47,12 +48,12 @@ class FilmRow:
     by_users: tuple[float, float] | None = None
 
 
-def compare_films(measured: Measured, subject: Any) -> Iterator[FilmRow]:
+def compare_films(measured: Measured, subject: Subject) -> Iterator[FilmRow]:
     """Compare every judged group of films with its reference.
 
     Args:
         measured: The panel and what it was shown.
-        subject: An `audit.subject.Subject`.
+        subject: The version under audit.
     """
     n_films = len(subject.film_ids)
     shown = discounted_exposure(measured.rows, k=measured.plan.k, n_films=n_films)
@@ -113,7 +114,7 @@ def per_relevance(group: tuple[Floats, Floats], reference: tuple[Floats, Floats]
     return compare_means(linear[0], linear[1], alpha=alpha)
 
 
-def accuracy(measured: Measured, subject: Any) -> Callable[[Grouping], tuple[Floats, Codes]]:
+def accuracy(measured: Measured, subject: Subject) -> Callable[[Grouping], tuple[Floats, Codes]]:
     """Return how often relevant films of each group are ranked above irrelevant ones, by user.
 
     One account of each history is ranked, evenly spread ones where there are more than `MOST_RANKED`.
@@ -125,11 +126,12 @@ def accuracy(measured: Measured, subject: Any) -> Callable[[Grouping], tuple[Flo
     firsts = np.unique(panel.history_of, return_index=True)[1]
     chosen = np.sort(firsts)[np.unique(np.linspace(0, len(firsts) - 1, min(len(firsts), MOST_RANKED)).astype(np.int64))]
     vectors = subject.user_vectors(panel)[chosen] * subject.layout.spread(subject.weights)
+    films = np.asarray(subject.view.index.vectors)
     kept = panel.by_account(panel.heldout, chosen)
     found: dict[str, list[Floats]] = {axis: [] for axis in measured.films}
     for start in range(0, len(chosen), _CHUNK):
         part = slice(start, start + _CHUNK)
-        scores = (vectors[part] @ subject.view.matrix.candidates.T).astype(np.float64)
+        scores = (vectors[part] @ films.T).astype(np.float64)
         scores[~subject.allowed(panel, chosen[part])] = np.nan
         for place in range(len(scores)):
             relevant = np.zeros(scores.shape[1], np.bool_)
@@ -183,4 +185,5 @@ def _by_cluster(measured: Measured, axis: Grouping, size: int, groups: int) -> t
 def _table(clusters: Codes, codes: Codes, weights: Floats, size: int, groups: int) -> Floats:
     known = codes >= 0
     cells = clusters[known] * groups + codes[known]
-    return np.bincount(cells, weights[known], size * groups).reshape(size, groups)
+    out: Floats = np.bincount(cells, weights[known], size * groups).astype(np.float64).reshape(size, groups)
+    return out

@@ -30,6 +30,7 @@ FOLDS: Final = 5
 _RIDGE: Final = 1e-3
 _DIGITS: Final = 9
 _EVEN: Final = 0.5
+_NOTHING: Final = 1e-18
 _LEAST_CLUSTERS: Final = 2
 
 
@@ -126,8 +127,9 @@ def pooled(scores: Floats, positive: npt.NDArray[np.bool_], clusters: Codes, siz
     above = (ranks[positive] - stats.rankdata(scores[positive])) / others
     below = 1 - (ranks[~positive] - stats.rankdata(scores[~positive])) / hits
     auc = float(above.mean())
-    influence = np.bincount(clusters[positive], (above - auc) / hits, size)
-    return Area(auc=auc, influence=influence + np.bincount(clusters[~positive], (below - auc) / others, size))
+    influence: Floats = np.bincount(clusters[positive], (above - auc) / hits, size).astype(np.float64)
+    influence += np.bincount(clusters[~positive], (below - auc) / others, size)
+    return Area(auc=auc, influence=influence)
 
 
 def interval(area: Area, alpha: float) -> tuple[tuple[float, float], float]:
@@ -140,7 +142,7 @@ def interval(area: Area, alpha: float) -> tuple[tuple[float, float], float]:
     variance = size / max(size - 1, 1) * float(np.sum(area.influence**2))
     if area.auc == _EVEN and variance == 0:
         return (_EVEN, _EVEN), 1.0
-    if variance < 1e-18:
+    if variance < _NOTHING:
         edge = (alpha / 2) ** (1 / size)
         span = (area.auc * edge, area.auc) if area.auc > _EVEN else (area.auc, 1 - (1 - area.auc) * edge)
         return span, float(min(1.0, 2.0 ** (1 - size)))
@@ -218,7 +220,7 @@ def _area(values: Floats, axis: Grouping, clusters: Codes, strata: Codes | None,
         return Area(auc=float("nan"), influence=np.zeros(size))
     return Area(
         auc=sum(weight * one.auc for weight, one in areas) / total,
-        influence=np.sum([weight * one.influence for weight, one in areas], axis=0) / total,
+        influence=sum((weight * one.influence for weight, one in areas), np.zeros(size)) / total,
     )
 
 

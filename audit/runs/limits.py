@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from audit.groups import UNKNOWN
 from audit.plan import CROSS, FILM_AXES, MEASURES, USER_AXES, AuditPlan
 from audit.results import Figure, GroupCount, Swap, Verdict
-from audit.groups import UNKNOWN
 
 
 def limits(
@@ -16,7 +16,7 @@ def limits(
     figures: Sequence[Figure],
     swaps: Sequence[Swap],
     *,
-    short_slates: int,
+    short_slates: int | None,
     withheld: int,
     left_out: Mapping[str, int],
 ) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def limits(
         counts: Group sizes.
         figures: All figures.
         swaps: All swaps.
-        short_slates: Users who got fewer films than asked for.
+        short_slates: Users who got fewer films than asked for; None when withheld.
         withheld: Cells withheld.
         left_out: Users outside the panel, by reason.
     """
@@ -77,7 +77,7 @@ def _plan(plan: AuditPlan) -> Iterator[str]:
     if films:
         yield f"The plan does not ask about {', '.join(films)} of films."
     if not any(CROSS in axis for axis in plan.axes):
-        yield "No intersection of two attributes was declared: a disparity for one group within another is out of sight."
+        yield "No intersection of attributes was declared: a disparity for one group within another is out of sight."
     measures = [name for name in MEASURES if name not in plan.measures]
     if measures:
         yield f"The plan leaves out {', '.join(measures)}."
@@ -154,13 +154,15 @@ def _swaps(plan: AuditPlan, swaps: Sequence[Swap]) -> Iterator[str]:
         yield "Observed users can't be swapped: whether a name or a gender changes a list is a question for personas."
 
 
-def _withheld(plan: AuditPlan, short_slates: int, withheld: int) -> Iterator[str]:
+def _withheld(plan: AuditPlan, short_slates: int | None, withheld: int) -> Iterator[str]:
     if withheld:
         yield (
             f"{withheld:,} cells about fewer than {plan.k_anonymity} users, or from which one could be computed, are "
             "withheld."
         )
-    if short_slates:
+    if short_slates is None:
+        yield f"Fewer than {plan.k_anonymity} users got fewer than {plan.k} films, because rules allowed no more."
+    elif short_slates:
         yield f"{short_slates:,} users got fewer than {plan.k} films, because rules allowed no more."
     yield (
         "On the provider side the unit is the film: however many users are asked, the catalogue's number of films in "

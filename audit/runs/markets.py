@@ -1,7 +1,7 @@
 """Per market: one ratio pooled over markets, whether they agree, and a market's own index against the general one."""
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,10 @@ import pandas as pd
 from audit.plan import CROSS, MARKET, REGION
 from audit.pooling import PooledRatio, pooled_ratio
 from audit.results import Pooled
-from audit.runs.measuring import Column, Measured, columns_of
+from audit.runs.measuring import OBSERVED, Column, Measured, columns_of
 from audit.runs.users import compared_members
 from audit.runs.withholding import Withheld
+from audit.subject import Subject
 from workspace.errors import NotEstimableError
 
 Floats = npt.NDArray[np.float64]
@@ -43,13 +44,14 @@ def pool_markets(measured: Measured, withheld: Withheld) -> Iterator[Pooled]:
                     continue
                 one, other = (_known(column, part) for part in compared_members(measured, axis, code))
                 found = _pool(
-                    (column.values[one], column.values[other]), (codes[one], codes[other]),
+                    (column.by_user[one], column.by_user[other]), (codes[one], codes[other]),
                     (measured.clusters[one], measured.clusters[other]), measured.plan.alpha,
                 )  # fmt: skip
-                yield _row(axis.axis, axis.names[code], axis.reference_name, column, found, names, withheld)
+                told = not _small(measured, column, codes, (one, other))
+                yield _row((axis.axis, axis.names[code], axis.reference_name), column, found, names, told=told)
 
 
-def pool_index(measured: Measured, subject: Any, market_subject: Any) -> Iterator[Pooled]:
+def pool_index(measured: Measured, subject: Subject, market_subject: Subject) -> Iterator[Pooled]:
     """Hold the market's own index against the general one, on the same accounts, over markets.
 
     Args:
@@ -65,12 +67,13 @@ def pool_index(measured: Measured, subject: Any, market_subject: Any) -> Iterato
     for general, own in zip(measured.columns, columns, strict=True):
         if not general.binary:
             continue
-        known = np.flatnonzero(np.isfinite(general.values) & np.isfinite(own.values))
+        known = np.flatnonzero(np.isfinite(general.by_user) & np.isfinite(own.by_user))
         found = _pool(
-            (own.values[known], general.values[known]), (codes[known],) * 2, (measured.clusters[known],) * 2,
+            (own.by_user[known], general.by_user[known]), (codes[known],) * 2, (measured.clusters[known],) * 2,
             measured.plan.alpha,
         )  # fmt: skip
-        yield _row(INDEX, market_subject.view.version, subject.view.version, general, found, names, None)
+        told = not _small(measured, general, codes, (known,)) and not _small(measured, own, codes, (known,))
+        yield _row((INDEX, market_subject.view.version, subject.view.version), general, found, names, told=told)
 
 
 def translated(rows: Codes, from_ids: tuple[str, ...], to_ids: tuple[str, ...]) -> Codes:
@@ -88,7 +91,7 @@ def _markets(measured: Measured) -> tuple[Codes, tuple[str, ...]]:
 
 
 def _known(column: Column, members: Codes) -> Codes:
-    return members[np.isfinite(column.values[members])]
+    return members[np.isfinite(column.by_user[members])]
 
 
 def _pool(
@@ -100,15 +103,22 @@ def _pool(
         return f"not estimable: {error.what}, {error.limit}"
 
 
+def _small(measured: Measured, column: Column, markets: Codes, groups: Sequence[Codes]) -> bool:
+    """Say whether some market of an observed panel has too few users of a group, or too few who said yes or no."""
+    if measured.panel.kind != OBSERVED:
+        return False
+    for members in groups:
+        for part in (members, *(members[column.by_user[members] == answer] for answer in (0.0, 1.0))):
+            sizes = np.bincount(markets[part])
+            if np.any((sizes > 0) & (sizes < measured.plan.k_anonymity)):
+                return True
+    return False
+
+
 def _row(
-    axis: str,
-    group: str,
-    reference: str,
-    column: Column,
-    found: PooledRatio | str,
-    names: tuple[str, ...],
-    withheld: Withheld | None,
+    who: tuple[str, str, str], column: Column, found: PooledRatio | str, names: tuple[str, ...], *, told: bool
 ) -> Pooled:
+    axis, group, reference = who
     what = f"{column.measure}{f' of {column.film_axis} {column.film_group}' if column.film_axis else ''}"
     shared = {
         "axis": axis, "measure": column.measure, "group": group, "reference": reference,
@@ -119,19 +129,16 @@ def _row(
             **shared, ratio=None, interval=None, p=None, heterogeneity_p=None, markets=(),
             words=f"{what}, {group} against {reference}: {found}.",
         )  # fmt: skip
-    hidden = withheld.markets if withheld else frozenset()
-    markets = []
-    for one in found.strata:
-        told = dict(one.to_dict()) | {"market": names[int(one.name)]}
-        markets.append(
-            {**told, "n": None, "ratio": None, "low": None, "high": None} if told["market"] in hidden else told
-        )
+    markets = tuple(dict(one.to_dict()) | {"market": names[int(one.name)]} for one in found.strata)
     words = f"{what}, {group} against {reference}, pooled over {len(markets)} markets: ratio {found.ratio:.3f}"
     if found.interval:
         words += f" ({found.interval[0]:.3f} to {found.interval[1]:.3f})"
     if found.heterogeneity_p is not None:
         words += f"; that the markets agree has p {found.heterogeneity_p:.2g}"
+    if not told:
+        words += "; single markets are withheld, one of them has too few users"
     return Pooled(
         **shared, ratio=found.ratio, interval=found.interval, p=found.p, heterogeneity_p=found.heterogeneity_p,
-        markets=tuple(markets), words=f"{words}. {found.method}.",
+        # One market's figures could be had from the pooled one and the others: all are told, or none.
+        markets=markets if told else (), words=f"{words}. {found.method}.",
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ from audit.groups import film_groups
 from audit.panel import Panel, user_groups
 from audit.plan import CALIBRATION, CROSS, EXPOSURE, HIT_RATE, MARKET, PRECISION, REACH, REGION, AuditPlan
 from audit.runs.grouping import GONE, Grouping, grouping
-from recommender.acts import Acts
 from workspace.columns import Film
 from workspace.errors import NotEstimableError
 
@@ -22,11 +21,15 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
+Shown = tuple[Codes, Floats]
+"""Film rows, −1 for an empty place, and scores; both of shape ``(n, k)``."""
 CALIBRATION_ALPHA: Final = 0.01
 BY_FILM: Final = (REACH, EXPOSURE)
 """Measures asked for every film group."""
 SHARED: Final = "personas"
 """The kind of panel whose accounts share histories."""
+MATCHED: Final = "matched"
+OBSERVED: Final = "observed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +40,14 @@ class Column:
         measure: Of `audit.plan.MEASURES`.
         film_axis: Of `audit.plan.FILM_AXES`, empty for measures that ask for no film group.
         film_group: The film group.
-        values: By user, NaN where it can't be said, shape ``(n,)``.
+        by_user: Its value, NaN where it can't be said, shape ``(n,)``.
         history: The film group's share of each user's history, for ``exposure``; None elsewhere.
     """
 
     measure: str
     film_axis: str
     film_group: str
-    values: Floats
+    by_user: Floats
     history: Floats | None = None
 
     @property
@@ -81,7 +84,7 @@ class Measured:
     columns: tuple[Column, ...]
 
 
-def measure(plan: AuditPlan, panel: Panel, films: pd.DataFrame, alive: npt.NDArray[np.bool_], shown: Any) -> Measured:
+def measure(plan: AuditPlan, panel: Panel, films: pd.DataFrame, alive: npt.NDArray[np.bool_], shown: Shown) -> Measured:
     """Return the measures of a panel.
 
     Args:
@@ -175,16 +178,17 @@ def columns_of(
         grouped: Film groups by film axis.
         rows: Films shown, shape ``(n, k)``.
     """
-    out: list[Column] = []
     hits = hits_of(panel, rows, len(films))
-    single = {
+    single: dict[str, Callable[[], Floats]] = {
         PRECISION: lambda: hits.sum(axis=1) / plan.k,
         HIT_RATE: lambda: np.where(np.isnan(hits[:, 0]), np.nan, (hits > 0).any(axis=1)),
         CALIBRATION: lambda: calibration(panel, films, rows),
     }
-    for name in plan.measures:
-        if name in single:
-            out.append(Column(measure=name, film_axis="", film_group="", values=single[name]()))
+    out = [
+        Column(measure=name, film_axis="", film_group="", by_user=single[name]())
+        for name in plan.measures
+        if name in single
+    ]
     for axis, groups in grouped.items():
         codes = np.maximum(groups.codes, -1)
         if not {REACH, EXPOSURE} & set(plan.measures):
@@ -198,14 +202,14 @@ def columns_of(
             if REACH in plan.measures:
                 # A user with an empty slate was reached by nothing: that is an answer, not a gap.
                 reached = (np.nan_to_num(shares[:, code]) > 0).astype(np.float64)
-                out.append(Column(measure=REACH, film_axis=axis, film_group=name, values=reached))
+                out.append(Column(measure=REACH, film_axis=axis, film_group=name, by_user=reached))
             if EXPOSURE in plan.measures:
                 out.append(
                     Column(
                         measure=EXPOSURE,
                         film_axis=axis,
                         film_group=name,
-                        values=shares[:, code],
+                        by_user=shares[:, code],
                         history=history[panel.history_of, code],
                     )
                 )
@@ -260,5 +264,5 @@ def _mix(users: Codes, films: Codes, weights: Floats, genres: sparse.csr_matrix,
 def relevance(panel: Panel, n_films: int) -> Floats:
     """Return how many accounts would like each film, shape ``(n_films,)``, by the films kept back."""
     by_history = np.bincount(panel.history_of, minlength=panel.n_histories).astype(np.float64)
-    kept: Acts = panel.heldout
+    kept = panel.heldout
     return np.bincount(kept.films, by_history[kept.users], n_films).astype(np.float64)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from audit.judging import Judgement, judge
+from audit.judging import Comparison, Judgement, judge
 from audit.panel import PERSONA, Panel
 from audit.personas import build_panel
 from audit.plan import CROSS, AuditPlan
@@ -18,7 +19,7 @@ from audit.runs.films import FilmRow, compare_films
 from audit.runs.leaks import leak_table
 from audit.runs.limits import limits
 from audit.runs.markets import pool_index, pool_markets
-from audit.runs.measuring import SHARED, Measured, measure
+from audit.runs.measuring import OBSERVED, SHARED, Measured, measure
 from audit.runs.popularity import popularity_rows
 from audit.runs.swaps import Lists, swapped
 from audit.runs.users import Row, compare_users, reference_rows
@@ -29,11 +30,14 @@ from recommender.acts import Acts
 from workspace.errors import InvalidValueError
 
 Progress = Callable[[str, int, int], None]
+Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float32]
 
 DIGITS: Final = 10
 """Significant digits that leave a run: more would be the processor's, not the panel's."""
 NOT_KEPT: Final = "not estimable: no film was kept back of anybody in the group"
 _EPOCH: Final = dt.date(1970, 1, 1)
+_PAIR: Final = 2
 STAGES: Final = ("panel", "slates", "measures", "comparisons", "films", "swaps", "leaks", "markets")
 
 
@@ -84,12 +88,12 @@ def run_audit(
         *pool_markets(measured, withheld),
         *(pool_index(measured, subject, market_subject) if market_subject else ()),
     )
-    short = int(np.any(measured.rows < 0, axis=1).sum())
+    short = _short(measured)
     facts = subject.facts()
     findings = Findings(
         plan=plan,
         subject=facts,
-        panel=_panel_facts(panel, measured, short),
+        panel=_panel_facts(panel, measured, withheld),
         counts=counts,
         figures=figures,
         swaps=swaps,
@@ -107,7 +111,7 @@ def run_audit(
     return rounded(findings)
 
 
-def refuse_unplanned(plan: AuditPlan, **asked: Any) -> None:
+def refuse_unplanned(plan: AuditPlan, **asked: Any) -> None:  # noqa: ANN401 - any field of a plan
     """Refuse what is not in the plan.
 
     Args:
@@ -169,7 +173,7 @@ def judged_figures(
     return (*told, *(() if withheld.cells else any_differences(measured)))
 
 
-def acts_on_films(subject: Subject) -> Any:
+def acts_on_films(subject: Subject) -> Floats:
     """Return how many acts the catalogue's users had on each film until the day of the audit, ``(n_films,)``."""
     interactions = subject.view.catalogue.interactions
     acts = Acts.of(interactions, subject.view.film_rows)
@@ -177,28 +181,26 @@ def acts_on_films(subject: Subject) -> Any:
     return np.bincount(acts.films[acts.days < day], minlength=len(subject.film_ids)).astype(np.float64)
 
 
-def rounded(value: Any) -> Any:
+def rounded(findings: Findings) -> Findings:
     """Return findings with every float cut to `DIGITS` significant digits, and None for what is no number."""
-    if isinstance(value, AuditPlan):
-        return value
+    cut: Findings = _cut(findings)
+    return cut
+
+
+def _cut(value: Any) -> Any:  # noqa: ANN401 - whatever findings hold
     if isinstance(value, float | np.floating):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {field.name: rounded(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return dataclasses.replace(value, **parts)
     if isinstance(value, Mapping):
-        return {key: rounded(one) for key, one in value.items()}
-    if isinstance(value, tuple):
-        parts_ = tuple(rounded(one) for one in value)
+        return {key: _cut(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        parts = tuple(_cut(one) for one in value)
         # An interval without a bound is no interval.
-        return None if _is_open(value, parts_) else parts_
-    if isinstance(value, list):
-        return [rounded(one) for one in value]
+        open_ended = len(parts) == _PAIR and None in parts and all(isinstance(one, float) for one in value)
+        return None if open_ended else type(value)(parts)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type | AuditPlan):
+        parts_ = {field.name: _cut(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **parts_)
     return value
-
-
-def _is_open(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
-    return len(before) == 2 and all(isinstance(one, float) for one in before) and None in after  # noqa: PLR2004 - a pair
 
 
 def _check(plan: AuditPlan, subject: Subject, market_subject: Subject | None) -> None:
@@ -222,7 +224,7 @@ class _Stages:
             self._progress(stage, done, len(STAGES))
 
 
-def _swaps(measured: Measured, subject: Subject, vectors: Any) -> tuple[Swap, ...]:
+def _swaps(measured: Measured, subject: Subject, vectors: Vectors) -> tuple[Swap, ...]:
     if measured.panel.kind != SHARED:
         return ()
     lists = Lists(
@@ -261,7 +263,7 @@ def _references(measured: Measured, withheld: Withheld) -> Iterable[Figure]:
 
 def _user_figure(row: Row, verdict: Judgement, *, hide: bool) -> Figure:
     axis, column, found = row.axis, row.column, row.comparison
-    shared = {
+    shared: dict[str, Any] = {
         "measure": column.measure, "side": "user", "axis": axis.axis, "group": axis.names[row.code],
         "reference": axis.reference_name, "film_axis": column.film_axis, "film_group": column.film_group,
         "in_family": row.in_family,
@@ -293,7 +295,7 @@ def _film_figure(row: FilmRow, verdict: Judgement) -> Figure:
     )  # fmt: skip
 
 
-def _compared(found: Any, verdict: Judgement) -> dict[str, Any]:
+def _compared(found: Comparison, verdict: Judgement) -> dict[str, Any]:
     return {
         "value": found.value,
         "interval": found.interval,
@@ -311,14 +313,22 @@ def _compared(found: Any, verdict: Judgement) -> dict[str, Any]:
     }
 
 
-def _panel_facts(panel: Panel, measured: Measured, short: int) -> dict[str, Any]:
+def _short(measured: Measured) -> int | None:
+    """Return how many users got fewer films than asked for; None when they are too few to be told of."""
+    short = int(np.any(measured.rows < 0, axis=1).sum())
+    few = measured.panel.kind == OBSERVED and 0 < short < measured.plan.k_anonymity
+    return None if few else short
+
+
+def _panel_facts(panel: Panel, measured: Measured, withheld: Withheld) -> dict[str, Any]:
     lengths = np.bincount(panel.histories.users, minlength=panel.n_histories)
+    users = None if withheld.whole else len(panel)
     return {
         "kind": panel.kind,
-        "users": len(panel),
-        "tastes": int(measured.clusters.max()) + 1,
-        "slates": len(panel),
-        "short_slates": short,
+        "users": users,
+        "tastes": users if panel.kind == OBSERVED else int(measured.clusters.max()) + 1,
+        "slates": users,
+        "short_slates": _short(measured),
         "history_length": int(np.median(lengths)),
         "panel_hash": panel.panel_hash,
     }

@@ -16,7 +16,7 @@ from audit.disparity import score_interval
 from audit.judging import Comparison, compare_binary, compare_means
 from audit.plan import EXPOSURE, HIT_RATE, PRECISION, REACH
 from audit.runs.grouping import Grouping
-from audit.runs.measuring import Column, Measured
+from audit.runs.measuring import MATCHED, Column, Measured
 from audit.runs.popularity import mean_interval
 from workspace.errors import NotEstimableError
 
@@ -25,6 +25,8 @@ Codes = npt.NDArray[np.int64]
 
 SHARES: Final = (REACH, EXPOSURE, PRECISION, HIT_RATE)
 """Measures that lie between 0 and 1."""
+LEAST_ABOVE_ZERO: Final = 10
+"""Users with a value above 0 without which a mean of mostly zeros is not compared between different people."""
 NO_FILMS_KEPT: Final = "not estimable: no film was kept back of anybody in the group or its reference"
 
 
@@ -109,7 +111,7 @@ def paired(measured: Measured, axis: Grouping) -> Pairs:
     strata, clusters = (measured.strata or {})[axis.axis], measured.clusters
     nothing = np.full(len(clusters), np.nan)
     values = np.column_stack(
-        [column.values for column in measured.columns]
+        [column.by_user for column in measured.columns]
         + [nothing if column.history is None else column.history for column in measured.columns]
     )
     sizes = int(strata.max()) + 1, len(axis.names)
@@ -142,7 +144,8 @@ def cell_means(values: Floats, strata: Codes, codes: Codes, sizes: tuple[int, in
     total = onto @ np.where(finite, values[known], 0.0)
     # A mean of equal numbers can miss them by a rounding: where nothing differs, nothing must seem to.
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return np.round(mean, 12).reshape(*sizes, values.shape[1])
+    out: Floats = np.round(mean, 12).reshape(*sizes, values.shape[1])
+    return out
 
 
 _Compared = tuple[Comparison, Floats, Floats, Codes]
@@ -167,10 +170,13 @@ def _by_taste(pairs: Pairs, code: int, place: int, measured: Measured) -> _Compa
 
 def _by_user(measured: Measured, one: Codes, other: Codes, column: Column) -> _Compared:
     """Compare groups whose users have histories of their own."""
-    members = [part[np.isfinite(column.values[part])] for part in (one, other)]
-    group, reference = (column.values[part] for part in members)
-    matched = measured.panel.kind == "matched"
+    members = [part[np.isfinite(column.by_user[part])] for part in (one, other)]
+    group, reference = (column.by_user[part] for part in members)
+    matched = measured.panel.kind == MATCHED
     clusters = [measured.clusters[part] if matched else None for part in members]
+    few = _few(column, group, reference)
+    if few:
+        return Comparison(reason=few), group, np.full(len(group), np.nan), measured.clusters[members[0]]
     history = np.full(len(group), np.nan) if column.history is None else column.history[members[0]]
     rest = (group, history, measured.clusters[members[0]])
     alpha = measured.plan.alpha
@@ -190,6 +196,18 @@ def _by_user(measured: Measured, one: Codes, other: Codes, column: Column) -> _C
     return found, *rest
 
 
+def _few(column: Column, group: Floats, reference: Floats) -> str:
+    """Return why a mean of a measure that is 0 for most users can't be compared; empty where it can."""
+    if column.measure not in {EXPOSURE, PRECISION}:
+        return ""
+    # A group without any has no spread, and a t test would take that for certainty; reach and hit rate, which have
+    # Wilson's intervals, answer there.
+    if min(np.count_nonzero(group), np.count_nonzero(reference)) < LEAST_ABOVE_ZERO and len(group) and len(reference):
+        other = REACH if column.measure == EXPOSURE else HIT_RATE
+        return f"not estimable: fewer than {LEAST_ABOVE_ZERO} users of the group or its reference have any; see {other}"
+    return ""
+
+
 def _gap(
     group: Floats, history: Floats, clusters: Codes, alpha: float
 ) -> tuple[float | None, float | None, tuple[float, float] | None]:
@@ -206,7 +224,7 @@ def reference_rows(measured: Measured) -> Iterable[tuple[Grouping, Column, float
         members = axis.members(axis.reference)
         for column in measured.columns:
             try:
-                value, span = mean_interval(column.values[members], measured.clusters[members], measured.plan.alpha)
+                value, span = mean_interval(column.by_user[members], measured.clusters[members], measured.plan.alpha)
                 yield axis, column, value, span
             except NotEstimableError:
                 yield axis, column, None, None
