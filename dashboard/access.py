@@ -21,6 +21,7 @@ ROLES: Final[tuple[Role, ...]] = ("pm", "ml", "auditor", "admin")
 REASONS: Final = ("Debugging a recommendation", "Reviewing a feature version", "Answering the user's own question")
 LOCAL_ACTOR: Final = "local"
 _LOOKED_AT: Final = "access_looked_at"
+_ROLE_NOTED: Final = "access_role_noted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ def allow(page: str, roles: tuple[Role, ...]) -> Callable[[], None] | str:
     who = viewer()
     if who is None:
         return sign_in
+    record_role(who)
     if who.role not in roles:
         return lambda: forbidden(who, roles)
     return page
@@ -118,14 +120,28 @@ def acting() -> str:
     return who.actor
 
 
-def record_look(user_id: str, reason: str) -> None:
-    """Write to the ledger that one user's own data was looked at, once per user, reason and session."""
+def record_look(looked_at: str, reason: str, *, personal: bool = True) -> None:
+    """Write to the ledger that one user's own data was looked at, once per user, reason and session.
+
+    Args:
+        looked_at: An id or a pseudonym of a user, which the ledger names by a keyed digest; else words.
+        reason: The stated reason.
+        personal: Whether it is an id or a pseudonym.
+    """
     who = viewer()
     looked: set[tuple[str, str]] = st.session_state.setdefault(_LOOKED_AT, set())
-    if who is None or (user_id, reason) in looked:
+    if who is None or (looked_at, reason) in looked:
         return
-    engine.record_look(actor=who.actor, role=str(who.role), user_id=user_id, reason=reason)
-    looked.add((user_id, reason))
+    engine.record_look(actor=who.actor, role=str(who.role), looked_at=looked_at, personal=personal, reason=reason)
+    looked.add((looked_at, reason))
+
+
+def record_role(who: Viewer) -> None:
+    """Write to the ledger, once a session, that a signed-in viewer's role is another one than the ledger says."""
+    if who.local or st.session_state.get(_ROLE_NOTED) == (who.actor, who.role):
+        return
+    engine.record_role(actor=who.actor, role=who.role)
+    st.session_state[_ROLE_NOTED] = (who.actor, who.role)
 
 
 def _expired(claims: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, TypeAda
 from sqlalchemy import DateTime, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from audit.erasure import Subjects, erased_since
 from dashboard.imports import import_lock, record_import
 from recommender.building import BuildOptions, build_index
 from recommender.catalogue import load_catalogue, save_catalogue
@@ -36,6 +37,7 @@ USER_JOINED: Final = "user.joined"
 KINDS: Final = (FILM_UPDATED, USER_JOINED)
 INBOX: Final = "arrivals"
 REFUSED: Final = "refused"
+ERASED_BEFORE: Final = "user was erased on request"
 _OLDEST_LIMIT: Final = 21
 
 
@@ -202,8 +204,15 @@ class Arrivals:
         markets = dict(zip(users[User.REGION], users[User.MARKET], strict=True))
         imported = set(users[User.ID])
         live = LiveLog(self._store, self._clock)
+        erased = erased_since(
+            self._store, Subjects.open(self._settings), [one.subject for one in messages if one.subject.strip()]
+        )
         taken = []
         for message in messages:
+            if message.subject in erased and message.ts <= erased[message.subject]:
+                # Told again after the erasure. Nothing of it is kept; who joins anew afterwards is welcome.
+                refused[ERASED_BEFORE] += 1
+                continue
             reason = "user was imported already" if message.subject in imported else _unfit(message.body, markets)
             if reason:
                 refused[reason] += self._refuse(message.file, reason)

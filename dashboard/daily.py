@@ -19,7 +19,6 @@ from recommender.catalogue.snapshot import SnapshotEntry
 from recommender.providers import file_providers, import_providers
 from workspace.clock import Clock, SystemClock
 from workspace.errors import RecommendrError, StateError
-from workspace.ledger import Ledger
 from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Store
@@ -242,13 +241,12 @@ class _Run:
         return f"{len(report.findings)} findings, {len(report.firing())} alerts fire"
 
     def retain(self) -> str:
-        """Let go of telemetry that is older than it may be kept."""
-        from telemetry.privacy import retain
+        """Let go of what is older than it may be kept."""
+        from audit.retention import Retention
 
-        removed = retain(self.parts, self.settings.retention_days, self.clock, Ledger(self.store, self.clock))
-        limit = self.clock.now() - dt.timedelta(days=self.settings.retention_days)
-        expired = len(self.ingestor.quarantine.expire(limit))
-        return f"{removed} parts removed, {expired} files of refused rows" if removed or expired else ""
+        # The rollups of the days that went are dropped by the next step.
+        applied = Retention(self.settings, self.store, self.clock).apply(actor=self.actor, rollups=False)
+        return ", ".join(f"{name} {count:,}" for name, count in applied.removed.items())
 
     def sweep(self) -> str:
         """Remove the files nobody reads any more, and deliveries, which name users, a day after they were taken."""

@@ -28,7 +28,7 @@ def drill_down(asked: Asked) -> None:
         components.banner("State why you look at single users.", "The ledger keeps the reason.")
         return
     names = "; ".join(f"{words.dimension(dim)} {', '.join(values)}" for dim, values in asked.where) or "all users"
-    access.record_look(f"telemetry segment: {names}", reason)
+    access.record_look(f"telemetry segment: {names}", reason, personal=False)
     users = loaders.segment_users(asked, one.name, {})
     if users.empty:
         components.banner("Nobody is in this segment.", "Widen the period, or drop a filter.")
@@ -52,7 +52,7 @@ def drill_down(asked: Asked) -> None:
 def _draw_user(asked: Asked, who: str, reason: str) -> None:
     if not (who.isdecimal() and int(who) < 2**63):
         raise InvalidValueError(f"user == {who!r} in the address", "must be the number of a pseudonym")
-    access.record_look(f"telemetry pseudonym {who}", reason)
+    access.record_look(who, reason)
     events = loaders.events(asked, user=int(who))
     st.header(f"User {_short_user(int(who))}", anchor=False)
     if events.empty:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from dashboard.erasing import without_erased
 from dashboard.versions import ledger_of
 from recommender.catalogue import Catalogue, save_catalogue
 from recommender.movielens import ImportReport, import_movielens
@@ -41,6 +42,7 @@ def import_movielens_folder(
     paths = Paths(settings.home).ensure()
     with import_lock(paths):
         catalogue = import_movielens(folder, clock=clock or SystemClock(), progress=progress)
+        catalogue, _ = without_erased(settings, catalogue)
         save_catalogue(catalogue, paths)
         record_import(settings, catalogue, actor=actor)
     report = ImportReport.from_manifest(catalogue.manifest)

@@ -8,6 +8,7 @@ import io
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from dashboard.erasing import without_erased
 from dashboard.imports import Progress, import_lock, record_import
 from data.synthetic import World, WorldSpec, generate, providers
 from recommender.building import build_index
@@ -93,7 +94,7 @@ def provision_synthetic(
         catalogue = None if force else _present(paths, wanted)
         made = catalogue is None
         if catalogue is None:
-            catalogue = _import_world(spec, paths, progress, clock)
+            catalogue, _ = without_erased(settings, _import_world(spec, paths, progress, clock))
             save_catalogue(catalogue, paths)
             record_import(settings, catalogue, actor=actor)
         # A version of this catalogue that is not current was put aside on purpose, by a switch or a rollback.

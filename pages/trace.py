@@ -13,7 +13,7 @@ def page() -> None:
     if asked and not reason:
         components.banner("State why you look at a single request.", "The ledger keeps the reason.")
     elif asked:
-        access.record_look(f"transaction {asked}", reason)
+        access.record_look(f"transaction {asked}", reason, personal=False)
         with components.guarded():
             trace_panels.draw(traces.traced(asked))
     st.header("Log lines", anchor=False)

@@ -14,6 +14,7 @@ from recommender import inspection
 from recommender.answers import Explanation, Replay, Sensitivity, WhatIf, WhyNot, differences
 from recommender.batch import recommend_all, who_gets
 from recommender.catalogue import Catalogue, load_catalogue
+from recommender.erased import erased_named
 from recommender.explanation import explain
 from recommender.index import Manifest, current_version, list_versions
 from recommender.live import LiveLog, default_value
@@ -308,9 +309,12 @@ class Recommender:
 
         Raises:
             UnknownError: When the slate, its version or its catalogue is not there any more.
+            ErasedError: When one of them was erased on somebody's request.
         """
         slate = self.slates.get(slate_id)
-        situation = self.situation(self.view(slate.index_version, slate.snapshot_id), slate.user_id, like=slate)
+        with erased_named(self.paths, slate.index_version, slate.snapshot_id):
+            view = self.view(slate.index_version, slate.snapshot_id)
+        situation = self.situation(view, slate.user_id, like=slate)
         again = self._items(situation, slate.k)
         found = differences(slate.items, again)
         return Replay(slate_id=slate_id, identical=not found, slate=slate, again=again, differences=found)

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, Date, DateTime, Float, ForeignKey, Integer, String,
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from recommender.rules import Filters, FunnelStep
-from workspace.errors import UnknownError
+from workspace.errors import ErasedError, UnknownError
 from workspace.store import Base, Store
 
 
@@ -46,6 +46,15 @@ class SlateItemRow(Base):
     film_id: Mapped[str] = mapped_column(String)
     score: Mapped[float] = mapped_column(Float)
     contributions: Mapped[dict[str, float]] = mapped_column(JSON)
+
+
+class ErasedSlate(Base):
+    """A slate that went with the person it was made for; nothing but its id is left."""
+
+    __tablename__ = "erased_slates"
+
+    slate_id: Mapped[str] = mapped_column(String, primary_key=True)
+    erased_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +184,17 @@ class SlateLog:
 
         Raises:
             UnknownError: When no slate has this id.
+            ErasedError: When it was erased with the person it was made for.
         """
         with self._store.reading() as session:
             row = session.get(SlateRow, slate_id)
             if row is None:
+                erased = session.get(ErasedSlate, slate_id)
+                if erased is not None:
+                    when = f"{_aware(erased.erased_at):%Y-%m-%d}"
+                    raise ErasedError(
+                        f"slate {slate_id} was erased on {when}", "on request of the person it was made for"
+                    )
                 raise UnknownError(
                     f"slate_id == {slate_id!r}",
                     "must be a logged slate",

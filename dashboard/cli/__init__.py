@@ -15,9 +15,11 @@ from dashboard.cli import (
     experiment_compare,
     experiment_registry,
     index,
+    ledger,
     monitor,
     monitor_benchmark,
     monitor_goals,
+    privacy,
     recommendation,
     synthetic,
     system,
@@ -74,3 +76,5 @@ app.add_typer(telemetry, name="telemetry")
 system.register(app)
 app.add_typer(synthetic.app, name="synth")
 daily.register(app)
+privacy.register(app)
+ledger.register(app)
