@@ -15,10 +15,15 @@ PROBE = "/_stcore/"
 
 @contextlib.contextmanager
 def visit(browser: Any, console: Console, *, mode: str = "light", width: int = WIDE) -> Iterator[Any]:
-    """Open a tab that collects what goes wrong in it."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=mode)
-    context.set_default_timeout(PATIENCE_MS)
+    """Open a tab that collects what goes wrong in it.
+
+    Tabs are of one visitor, whose browser has kept what it loaded: to load the charts anew costs seconds a tab.
+    """
+    context = browser.contexts[0] if browser.contexts else browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=mode)
     page.problems = []
 
     def heard(message: Any) -> None:
@@ -30,7 +35,7 @@ def visit(browser: Any, console: Console, *, mode: str = "light", width: int = W
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("request", lambda request: page.problems.append(request.url) if _outside(request.url, console) else None)
     yield page
-    context.close()
+    page.close()
 
 
 def _outside(url: str, console: Console) -> bool:
