@@ -9,18 +9,21 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PI
 SOURCES := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: run run-prometheus test test-snowflake check ui bench format browser prometheus clean
+.PHONY: run run-prometheus test test-snowflake check ui bench format browser prometheus pango clean
 
-run: $(VENV)/.installed
+# Console and monitor end together, whichever of the terminal, make or the console is told to end.
+run: $(VENV)/.installed pango
 	@$(BIN)/recommendr init
-	@$(BIN)/recommendr monitor run --watch >/dev/null 2>&1 & watching=$$!; trap "kill $$watching" EXIT; \
-	$(BIN)/recommendr dashboard
+	@trap 'kill $$watching $$console 2>/dev/null; wait' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP; \
+	$(BIN)/recommendr monitor run --watch >/dev/null 2>&1 & watching=$$!; \
+	$(BIN)/recommendr dashboard & console=$$!; \
+	wait $$console
 
 # The stored samples in a Prometheus on 127.0.0.1:9090, by hand; needs prometheus and promtool on the path.
 run-prometheus: $(VENV)/.installed
 	@exec $(BIN)/python -m telemetry.system
 
-test: $(VENV)/.installed-test $(VENV)/.installed-oracle browser prometheus
+test: $(VENV)/.installed-test $(VENV)/.installed-oracle browser prometheus pango
 	@$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Needs a live account: a connection of Snowflake's connections.toml, named by SNOWFLAKE_CONNECTION.
@@ -45,23 +48,28 @@ bench: $(VENV)/.installed-bench $(VENV)/.installed-oracle
 		echo "== $$script"; $(BIN)/python -m "benchmarks.$$(basename $$script .py)"; \
 	done
 
-# A missing program of Debian's is no failure: the tests that need it skip and say why.
+# A missing package of Debian's is no failure: what needs it says so. $(1) is its name, $(2) the check that it is
+# there, $(3) what happens without it.
 define debian
-	@if command -v $(1) >/dev/null; then \
+	@if { $(2); } >/dev/null 2>&1; then \
 		:; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); } \
-			>/dev/null || echo "$(1) could not be installed: tests that need it skip"; \
+			>/dev/null || echo "$(1) could not be installed: $(3)"; \
 	else \
-		echo "$(1) is missing, and without root and apt-get it can't be installed: tests that need it skip"; \
+		echo "$(1) is missing, and without root and apt-get it can't be installed: $(3)"; \
 	fi
 endef
 
 browser:
-	$(call debian,chromium)
+	$(call debian,chromium,command -v chromium,tests that need it skip)
 
 prometheus:
-	$(call debian,prometheus)
+	$(call debian,prometheus,command -v prometheus,tests that need it skip)
+
+# The library that sets text in PDF; the check of dpkg is the quick one.
+pango: | $(BIN)/python
+	$(call debian,libpangoft2-1.0-0,dpkg -s libpangoft2-1.0-0 || $(BIN)/python -c 'import weasyprint',no report as PDF)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
