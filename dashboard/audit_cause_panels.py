@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from audit.results import Figure, Verdict
+from dashboard import access, components, controls, words
 from dashboard import audit_words as told
-from dashboard import components, controls, words
 from dashboard.audit_group_panels import gravest_first
 from dashboard.loaders import audits as loaders
 from workspace.errors import UnknownError
@@ -32,7 +32,7 @@ def draw(report: "Report") -> None:
         return
     _row(figure)
     with components.guarded():
-        cause = loaders.cause(report, figure.key)
+        cause = loaders.cause(report, figure.key, access.acting())
         films(cause)
         terms(cause)
         personas(cause)

@@ -88,10 +88,11 @@ def _found(report: Report) -> None:
     st.header("What stands out", anchor=False)
     more = f", the {_MOST_FOUND} gravest of {len(worst):,}" if len(worst) > _MOST_FOUND else ""
     components.table(
-        ("Figure", "n", "Ratio", "Adjusted p", "Verdict"),
+        ("Figure", "Verdict", "n", "Ratio", "Adjusted p"),
         [
-            (told.place(one), told.number(one.n), told.ratio(one.ratio, one.ratio_interval),
-             told.p_value(one.p_adjusted), audit_group_panels.verdict(report, one))
+            (components.Markup(f'<div class="long">{components.text(told.place(one))}</div>'),
+             audit_group_panels.verdict(report, one), told.number(one.n), told.ratio(one.ratio, one.ratio_interval),
+             told.p_value(one.p_adjusted))
             for one in worst[:_MOST_FOUND]
         ],
         numeric=("n", "Ratio", "Adjusted p"), tight=("Verdict",), caption=f"Disparities and flags{more}",

@@ -124,7 +124,7 @@ def _sizes(panel: str) -> dict[str, Any]:
     if panel == "observed":
         return sized | {
             "holdout_days": whole(2, "Days held back", (1, 3_650), "holdout_days"),
-            "k_anonymity": whole(3, "Fewest users behind a figure", (2, 10_000), "k_anonymity"),
+            "k_anonymity": whole(3, "Fewest users behind a figure", (_USUAL.k_anonymity, 10_000), "k_anonymity"),
         }
     return sized | {
         "tastes": whole(2, "Tastes", (2, 10_000), "tastes"),
@@ -136,7 +136,7 @@ def _sizes(panel: str) -> dict[str, Any]:
 def _rest(offered: Mapping[str, str], version: str) -> dict[str, Any]:
     left, right = st.columns(2)
     on = left.date_input("Recommendations for", value=None, key="on", bind="query-params", format="YYYY-MM-DD",
-                         help="Left empty: the day the version was built for.")  # fmt: skip
+                         help="Left empty: the day after the last act in the catalogue.")  # fmt: skip
     with right:
         others = {_LARGEST: "none"} | {one: name for one, name in offered.items() if one != version}
         market = controls.choose_one("Index of one market", others, "market_version")

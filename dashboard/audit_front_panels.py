@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import audit_plan_panels, components
 from dashboard import audit_words as told
+from dashboard.loaders import audits as loaders
 
 if TYPE_CHECKING:
     from dashboard.loaders.audits import Report
@@ -46,8 +47,13 @@ def _hashes(report: "Report") -> None:
         ("Of", "Name", "SHA-256"), [(of, name, _digest(value)) for of, name, value in rows],
         caption="The hashes a stranger needs; each is of canonical JSON (RFC 8785) or of the files",
     )  # fmt: skip
-    if computed:
-        components.show(f'<p class="rr-muted">Computed with {components.text(computed)}.</p>')
+    declared_at, ran_at = loaders.moments(report)
+    if ran_at is None:
+        components.banner("The ledger of this workspace knows nothing of this report.", "It was made elsewhere, or its "
+                          "row is gone: verify both, the report and the ledger.", tone="warn",
+                          command="recommendr ledger verify")  # fmt: skip
+    ledger = f"Declared {told.moment(declared_at)}, ran {told.moment(ran_at)} (UTC, by the ledger)."
+    components.show(f'<p class="rr-muted">{ledger} Computed with {components.text(computed or "not stated")}.</p>')
 
 
 def _digest(value: str) -> components.Markup:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_DRAWN: Final = 40
 _ALL: Final = "all"
-_COLUMNS: Final = ("n", "Value", "Reference", "Ratio", "Adjusted p", "Could have seen", "Verdict")
+_COLUMNS: Final = ("Verdict", "n", "Value", "Reference", "Ratio", "Adjusted p", "Could have seen")
 _TASTE: Final = ("In histories (H)", "Gap E − H")
 
 
@@ -158,13 +158,13 @@ def _row(report: "Report", one: Figure, *, films: bool, against: bool, taste: bo
         told.group(one.group),
         *((told.group(one.film_group) or told.NONE,) if films else ()),
         *((told.group(one.reference),) if against else ()),
+        verdict(report, one),
         told.number(one.n),
         told.bounded(one.value, one.interval, one.measure),
         told.unit(one.value_reference, one.measure),
         told.ratio(one.ratio, one.ratio_interval),
         told.p_value(one.p_adjusted),
         detectable(one),
-        verdict(report, one),
         *(share if taste else ()),
     )
 

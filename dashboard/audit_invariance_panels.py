@@ -33,10 +33,10 @@ def swaps(report: "Report") -> None:
         "for film. There is no tolerance: any pair that differs names the block that let the attribute in.</p>"
     )
     components.table(
-        ("Swapped", "Pairs", "Lists that differ", "By a rule", "Verdict", "In words"),
+        ("Swapped", "Verdict", "Pairs", "Lists that differ", "By a rule", "In words"),
         [
-            (told.axis(one.attribute), f"{one.pairs:,}", f"{one.differing:,}", f"{one.by_rule:,}",
-             components.pill(*swap_verdict(one)), one.words)
+            (told.axis(one.attribute), components.pill(*swap_verdict(one)), f"{one.pairs:,}", f"{one.differing:,}",
+             f"{one.by_rule:,}", one.words)
             for one in found
         ],
         numeric=("Pairs", "Lists that differ", "By a rule"), tight=("Verdict",),
@@ -49,8 +49,10 @@ def swaps(report: "Report") -> None:
 
 def swap_verdict(one: Swap) -> "tuple[str, Tone]":
     """Return what a swap says."""
+    if not one.pairs:
+        return "not tested", "info"
     if not one.passed:
-        return "lists differ", "bad"
+        return ("lists differ" if one.differing else "scores differ"), "bad"
     if not one.differing:
         return "invariant", "good"
     return ("use is declared", "info") if one.declared else ("differs by rule alone", "info")
@@ -105,11 +107,11 @@ def leaks(report: "Report") -> None:
     shown = sorted((one for one in found if one.axis == axis), key=lambda one: (one.block != _WHOLE, -(one.auc or 0)))
     _draw_leaks(shown)
     components.table(
-        ("Block", "AUC", "Interval", "n", "Groups", "Adjusted p", "Verdict", "In words"),
+        ("Block", "Verdict", "AUC", "Interval", "n", "Groups", "Adjusted p", "In words"),
         [
-            (block(one), told.NONE if one.auc is None else f"{one.auc:.3f}",
+            (block(one), components.pill(*leak_verdict(one)), told.NONE if one.auc is None else f"{one.auc:.3f}",
              "–" if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}", f"{one.n:,}",
-             f"{one.groups:,}", told.p_value(one.p_adjusted), components.pill(*leak_verdict(one)), one.words)
+             f"{one.groups:,}", told.p_value(one.p_adjusted), one.words)
             for one in shown
         ],
         numeric=("AUC", "Interval", "n", "Groups", "Adjusted p"), tight=("Verdict",),

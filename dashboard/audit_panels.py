@@ -29,9 +29,9 @@ def reports() -> None:
     sound = [one for one in found if one.report is not None]
     if sound:
         components.table(
-            ("Report", "Says", "Found", "Flagged", "Unclear", "Parity", "Panel", "Index version", "Kept since (UTC)"),
+            ("Report", "Says", "Found", "Flagged", "Unclear", "Parity", "Panel", "Index version", "Ran (UTC)"),
             [_row(one) for one in sound], numeric=("Found", "Flagged", "Unclear", "Parity"),
-            tight=("Kept since (UTC)",), caption="Reports, the newest first; counts are of the declared family",
+            tight=("Ran (UTC)",), caption="Reports, the newest first; counts are of the declared family",
         )  # fmt: skip
     for one in found:
         if one.problem is not None:
@@ -48,7 +48,7 @@ def _row(one: Listed) -> tuple[object, ...]:
     return (
         components.anchor(plan.title, "audit", report=one.report_id), components.pill(*told.outcome(findings)),
         *(f"{counts[verdict]:,}" for verdict in (Verdict.DISPARITY, Verdict.FLAGGED, Verdict.UNCLEAR, Verdict.PARITY)),
-        plan.panel, plan.index_version, f"{one.ran_at:%Y-%m-%d %H:%M}",
+        plan.panel, plan.index_version, told.moment(loaders.moments(one.report)[1]),
     )  # fmt: skip
 
 
@@ -104,8 +104,7 @@ def _plan(one: AuditPlan, held: Mapping[str, str]) -> tuple[object, ...]:
 
 def declare() -> None:
     """Draw the form of a plan with its hash as it stands, and declare it."""
-    fields = audit_form.ask()
-    plan = loaders.draft(fields)
+    plan = loaders.draft(audit_form.ask())
     components.stats([("SHA-256 of the plan as it stands", plan.plan_hash[:16], plan.plan_hash[16:])])
     components.show(
         '<p class="rr-muted">Every field goes into the hash. Once it is declared, the ledger holds the hash, and the '
@@ -117,7 +116,7 @@ def declare() -> None:
     if not (only or both):
         return
     with components.guarded():
-        made = loaders.declare(fields, access.acting())
+        made = loaders.declare(plan, access.acting())
         way = components.link("audits", tab="Plans", plan=made.plan_id)
         components.banner(
             f"Declared as {made.plan_id}.", f"Its SHA-256, {made.plan_hash}, is in the ledger.", tone="good"

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from dashboard import access, components
 from dashboard import audit_words as told
-from dashboard import components
 from dashboard.loaders import audits as loaders
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ _FORMS: Final[tuple[tuple[loaders.Form, str, str], ...]] = (
 
 
 def downloads(report: "Report") -> None:
-    """Offer the report in its three forms; each is made when it is asked for."""
+    """Offer the report in its three forms; each is made when it is asked for, and the ledger says who took it."""
+    actor = access.acting()
     for cell, (form, label, kind) in zip(st.columns(3), _FORMS, strict=True):
         cell.download_button(
-            label, loaders.exporter(report, form), f"{report.report_id}.{form}", kind, on_click="ignore",
+            label, loaders.exporter(report, form, actor), f"{report.report_id}.{form}", kind, on_click="ignore",
             width="stretch", key=f"download_{form}",
         )  # fmt: skip
 

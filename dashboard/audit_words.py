@@ -134,6 +134,16 @@ def number(value: int | None) -> str:
     return "withheld" if value is None else f"{value:,}"
 
 
+def moment(at: str | None) -> str:
+    """Return a moment of the ledger to the minute.
+
+    Example:
+        >>> moment("2026-05-01T12:34:56.789+00:00"), moment(None)
+        ('2026-05-01 12:34', 'not in this ledger')
+    """
+    return "not in this ledger" if at is None else at[:16].replace("T", " ")
+
+
 def place(figure: Figure) -> str:
     """Return what a figure is about, to be told from the others of its report.
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -12,7 +12,7 @@ import streamlit as st
 from audit.groups import UNKNOWN, film_groups
 from audit.personas import ATTRIBUTES
 from audit.plan import CROSS, FILM_AXES, MARKET, REGION, AuditPlan, list_plans, load_plan
-from audit.report.document import findings_of, report_bytes
+from audit.report.document import findings_of
 from audit.results import Findings
 from dashboard.loaders.engine import engine, stamp
 from dashboard.loaders.films import film_facts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Form = Literal["json", "html", "pdf"]
 Progress = Callable[[str, int, int], None]
 _MOST_REPORTS: Final = 64
+_TTL: Final = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,6 @@ class Listed:
     """One report of the list; without the report it says why there is none."""
 
     report_id: str
-    ran_at: dt.datetime
     report: Report | None
     problem: RecommendrError | None
 
@@ -98,17 +98,29 @@ def _report(settings: Settings, report_id: str, stamp: tuple[int, int]) -> Repor
     return Report(report_id=report_id, digest=str(document["hash"]), findings=findings_of(document), document=document)
 
 
+def moments(of: Report) -> tuple[str | None, str | None]:
+    """Return when this workspace's ledger says that a plan was declared and run; None where it knows nothing of it."""
+    return _moments(load_settings(), of.report_id, of)
+
+
+@st.cache_data(ttl=_TTL, max_entries=_MOST_REPORTS, show_spinner=False)
+def _moments(settings: Settings, report_id: str, _of: Report) -> tuple[str | None, str | None]:  # noqa: ARG001 - of what
+    from dashboard import auditing
+
+    known = auditing.attested(settings, _of.document)
+    return known["plan_declared_at"], known["run_recorded_at"]
+
+
 def listed() -> list[Listed]:
     """Return every report, the newest first; one that can't be trusted says so and hides no other."""
     return [_listed(report_id) for report_id in report_ids()]
 
 
 def _listed(report_id: str) -> Listed:
-    ran_at = dt.datetime.fromtimestamp((_folder() / f"{report_id}.json").stat().st_mtime, tz=dt.UTC)
     try:
-        return Listed(report_id=report_id, ran_at=ran_at, report=report(report_id), problem=None)
+        return Listed(report_id=report_id, report=report(report_id), problem=None)
     except RecommendrError as problem:
-        return Listed(report_id=report_id, ran_at=ran_at, report=None, problem=problem)
+        return Listed(report_id=report_id, report=None, problem=problem)
 
 
 def plans() -> list[AuditPlan]:
@@ -148,31 +160,35 @@ def _groups(stamped: str, axis: str) -> list[str]:  # noqa: ARG001 - what the ca
 
 
 def draft(fields: Mapping[str, Any]) -> AuditPlan:
-    """Return the plan that fields make, undeclared."""
+    """Return the plan that fields make, undeclared; what they leave open is filled from the workspace.
+
+    Args:
+        fields: Of a plan, ``index_version`` among them.
+    """
+    usual = _usual(load_settings(), str(fields["index_version"]), stamp())
+    return replace(usual, **fields)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _usual(settings: Settings, version: str, stamped: str) -> AuditPlan:  # noqa: ARG001 - what the catalogue is
     from dashboard import auditing
 
-    return auditing.draft(load_settings(), **fields)
+    return auditing.draft(settings, index_version=version)
 
 
-def declare(fields: Mapping[str, Any], actor: str) -> AuditPlan:
+def declare(plan: AuditPlan, actor: str) -> AuditPlan:
     """Declare a plan: from now on its hash is in the ledger."""
     from dashboard import auditing
 
-    return auditing.declare(load_settings(), actor=actor, **fields)
+    return auditing.declare(load_settings(), plan, actor=actor)
 
 
-def exporter(of: Report, form: Form) -> Callable[[], bytes]:
-    """Return what makes a report's file when it is asked for."""
+def exporter(of: Report, form: Form, actor: str) -> Callable[[], bytes]:
+    """Return what makes a report's file when it is asked for, and says so in the ledger."""
+    from dashboard import auditing
+
     # Bound now: it is called outside the run of the page.
-    return partial(_export, of.document, form)
-
-
-def _export(document: Mapping[str, Any], form: Form) -> bytes:
-    from audit.report import html, pdf
-
-    if form == "json":
-        return report_bytes(document)
-    return pdf(document) if form == "pdf" else html(document).encode()
+    return partial(auditing.exported, load_settings(), of.report_id, form, actor=actor)
 
 
 def title(film_id: str) -> str:
@@ -188,15 +204,15 @@ def run(plan_id: str, progress: Progress, actor: str) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Going back to the films, the personas and their scores…")
-def _cause(settings: Settings, report_id: str, key: str, digest: str) -> "Cause":  # noqa: ARG001 - what it is of
+def _cause(settings: Settings, report_id: str, key: str, actor: str, digest: str) -> "Cause":  # noqa: ARG001 - of what
     from dashboard import auditing
 
-    return auditing.cause(settings, report_id, key)
+    return auditing.cause(settings, report_id, key, actor=actor)
 
 
-def cause(of: Report, key: str) -> "Cause":
+def cause(of: Report, key: str, actor: str) -> "Cause":
     """Return what is behind a row: films, personas, score terms, and a pair of lists made again."""
-    return _cause(load_settings(), of.report_id, key, of.digest)
+    return _cause(load_settings(), of.report_id, key, actor, of.digest)
 
 
 def _paths() -> Paths:
