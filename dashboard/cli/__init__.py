@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dashboard.cli import (
+    audit,
     daily,
     evaluation,
     experiment_analyse,
@@ -76,5 +77,6 @@ app.add_typer(telemetry, name="telemetry")
 system.register(app)
 app.add_typer(synthetic.app, name="synth")
 daily.register(app)
+app.add_typer(audit.app, name="audit")
 privacy.register(app)
 ledger.register(app)
