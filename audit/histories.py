@@ -74,18 +74,22 @@ class Shelf:
                 "a taste is drawn from them",
                 "import films with genres",
             )
+        masks = self._genres or self._keywords
+        has = np.zeros((len(self._genre_names), len(films)), np.float32)
+        for place, name in enumerate(self._genre_names):
+            has[place, masks[name]] = 1.0
+        self._together: Floats = (has @ has.T).astype(np.float64)
         self._size = len(films)
         self.popularity = _popularity(films)
 
     def draw(self, rng: np.random.Generator) -> Taste:
         """Draw a taste: a genre by its number of films, perhaps a second that occurs with it, keywords of one film."""
         masks = self._genres or self._keywords
-        sizes = np.array([len(masks[name]) for name in self._genre_names], np.float64)
-        first = self._genre_names[_pick(rng, sizes)]
-        members = masks[first]
-        together = np.array([len(np.intersect1d(masks[name], members)) for name in self._genre_names], np.float64)
-        together[self._genre_names.index(first)] = 0.0
-        genres = [first]
+        chosen = _pick(rng, np.diag(self._together))
+        together = self._together[chosen].copy()
+        together[chosen] = 0.0
+        genres = [self._genre_names[chosen]]
+        members = masks[genres[0]]
         if together.sum() and rng.random() < _SECOND_GENRE_CHANCE:
             genres.append(self._genre_names[_pick(rng, together)])
         anchor = int(members[_pick(rng, self.popularity[members])])

@@ -9,6 +9,7 @@ import typer
 from dashboard.cli import options
 from dashboard.cli.group import helped
 from dashboard.cli.output import answer, progress_bars
+from dashboard.cli.session import ACTOR, workspace
 
 app = helped("Make synthetic data of any size, with known truths in it.")
 
@@ -49,6 +50,18 @@ def telemetry(
     with progress_bars() as progress:
         report = write_history(spec, out, physical=physical, workers=workers, progress=progress)
     answer(report.to_dict(), rendering.facts, as_json=as_json)
+
+
+@app.command()
+def bias(home: options.Home = None, as_json: options.Json = False) -> None:
+    """Plant a version that leaks names and a studio that stuffs keywords beside what is served, for audits to find."""
+    from dashboard.cli import rendering
+
+    with workspace(home) as settings, progress_bars() as progress:
+        from dashboard.planted_bias import plant_bias
+
+        document = plant_bias(settings, progress=progress, actor=ACTOR)
+    answer(document, rendering.facts, as_json=as_json)
 
 
 def _day(text: str | None) -> dt.date | None:
