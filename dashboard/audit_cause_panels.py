@@ -65,8 +65,8 @@ def _row(one: Figure) -> None:
     share = ("In histories (H)", told.unit(one.history_share, one.measure), "what the group chose by itself")
     components.stats(
         [
-            (_capital(one.group), told.unit(one.value, one.measure), f"n = {told.number(one.n)}"),
-            (_capital(one.reference), told.unit(one.value_reference, one.measure),
+            (_capital(one.group), told.unit(one.value, told.scale(one)), f"n = {told.number(one.n)}"),
+            (_capital(one.reference), told.unit(one.value_reference, told.scale(one)),
              f"n = {told.number(one.n_reference)}"),
             ("Ratio", told.ratio(one.ratio), _bounds(one)),
             ("Verdict", "none" if one.verdict is None else one.verdict.value,

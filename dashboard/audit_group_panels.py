@@ -42,7 +42,7 @@ def _draw(report: "Report", side: Side, nothing: str) -> None:
         components.banner("No figure has this verdict.", "Choose another verdict, or all of them.")
         return
     first = shown[0]
-    components.show(f'<p class="rr-lede">{components.text(told.MEANINGS.get(first.measure, ""))}</p>')
+    components.show(f'<p class="rr-lede">{components.text(told.MEANINGS.get(told.scale(first), ""))}</p>')
     draw_chart(report, shown)
     draw_table(report, shown, f"{told.measure(first.measure)} by {_axes(first)}, the gravest first")
     _in_words(shown)
@@ -153,15 +153,16 @@ def _units(one: Figure, report: "Report") -> str:
 
 
 def _row(report: "Report", one: Figure, *, films: bool, against: bool, taste: bool) -> tuple[object, ...]:
-    share = (told.unit(one.history_share, one.measure), told.change(one.gap, one.gap_interval, one.measure))
+    scale = told.scale(one)
+    share = (told.unit(one.history_share, scale), told.change(one.gap, one.gap_interval, scale))
     return (
         told.group(one.group),
         *((told.group(one.film_group) or told.NONE,) if films else ()),
         *((told.group(one.reference),) if against else ()),
         verdict(report, one),
         told.number(one.n),
-        told.bounded(one.value, one.interval, one.measure),
-        told.unit(one.value_reference, one.measure),
+        told.bounded(one.value, one.interval, scale),
+        told.unit(one.value_reference, scale),
         told.ratio(one.ratio, one.ratio_interval),
         told.p_value(one.p_adjusted),
         detectable(one),
@@ -226,7 +227,7 @@ def bias_table(report: "Report", one: Figure) -> None:
     head = (applicants, *(("Selected",) if selecting else ()), "Rate" if selecting else "Score", "Impact ratio")
     rows = [
         (told.group(row["category"]), told.number(row["applicants"]),
-         *((told.number(row["selected"]),) if selecting else ()), told.unit(row["rate"], one.measure),
+         *((told.number(row["selected"]),) if selecting else ()), told.unit(row["rate"], told.scale(one)),
          told.ratio(row["impact_ratio"]), row["note"] or told.NONE)
         for row in table["rows"]
     ]  # fmt: skip

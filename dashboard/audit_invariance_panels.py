@@ -1,6 +1,7 @@
 """The parts of *Audit* about attributes: what swapping one changes, what a vector betrays of it, and by market."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -105,12 +106,13 @@ def leaks(report: "Report") -> None:
     axes = {one.axis: told.axis(one.axis) for one in found}
     axis = controls.choose_one("Attribute", axes, "leak")
     shown = sorted((one for one in found if one.axis == axis), key=lambda one: (one.block != _WHOLE, -(one.auc or 0)))
-    _draw_leaks(shown)
+    declared = {one.attribute for one in report.findings.swaps if one.declared}
+    _draw_leaks(shown, declared)
     components.table(
         ("Block", "Verdict", "AUC", "Interval", "n", "Groups", "Adjusted p", "In words"),
         [
-            (block(one), components.pill(*leak_verdict(one)), told.NONE if one.auc is None else f"{one.auc:.3f}",
-             "–" if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}", f"{one.n:,}",
+            (block(one), components.pill(*leak_verdict(one, declared)), _area(one),
+             _between(one), f"{one.n:,}",
              f"{one.groups:,}", told.p_value(one.p_adjusted), one.words)
             for one in shown
         ],
@@ -120,10 +122,22 @@ def leaks(report: "Report") -> None:
     carrying = [one for one in found if one.carries]
     if carrying:
         components.table(
-            ("Attribute", "Block", "AUC"),
-            [(told.axis(one.axis), block(one), f"{one.auc or 0:.3f}") for one in carrying],
-            numeric=("AUC",), caption="Every block that carries an attribute",
+            ("Attribute", "Block", "Verdict", "AUC", "Interval", "n"),
+            [
+                (told.axis(one.axis), block(one), components.pill(*leak_verdict(one, declared)), _area(one),
+                 _between(one), f"{one.n:,}")
+                for one in sorted(carrying, key=lambda one: one.axis in declared)
+            ],
+            numeric=("AUC", "Interval", "n"), tight=("Verdict",), caption="Every block that carries an attribute",
         )  # fmt: skip
+
+
+def _area(one: Leak) -> str:
+    return told.NONE if one.auc is None else f"{one.auc:.3f}"
+
+
+def _between(one: Leak) -> str:
+    return told.NONE if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
 
 
 def block(one: Leak) -> str:
@@ -131,20 +145,27 @@ def block(one: Leak) -> str:
     return "The whole vector" if one.block == _WHOLE else words.block(one.block)
 
 
-def leak_verdict(one: Leak) -> "tuple[str, Tone]":
-    """Return what a leak says."""
+def leak_verdict(one: Leak, declared: Collection[str] = ()) -> "tuple[str, Tone]":
+    """Return what a leak says.
+
+    Args:
+        one: The leak.
+        declared: Attributes the recommender says it uses.
+    """
     if one.auc is None:
         return "not estimable", "info"
-    return ("carries it", "warn") if one.carries else ("no sign of it", "info")
+    if not one.carries:
+        return "no sign of it", "good"
+    return ("carries it, declared", "info") if one.axis in declared else ("carries it", "bad")
 
 
-def _draw_leaks(shown: list[Leak]) -> None:
+def _draw_leaks(shown: list[Leak], declared: Collection[str]) -> None:
     from dashboard import audit_charts
 
     dots = [
         audit_charts.Dot(
             label=block(one), group="", value=one.auc, interval=one.interval,
-            verdict=leak_verdict(one)[0], tone=leak_verdict(one)[1],
+            verdict=leak_verdict(one, declared)[0], tone=leak_verdict(one, declared)[1],
         )
         for one in shown
         if one.auc is not None
@@ -162,21 +183,55 @@ def markets(report: "Report") -> None:
             "Nothing was pooled over markets.", "It takes at least two markets with enough users, or a market’s index."
         )
         return
-    heterogeneous = "The heterogeneity p asks whether the markets agree: a small one says that one figure for all hides"
+    shown = _choose_pooled(found)
     components.table(
         ("Comparison", "Pooled ratio", "p", "Heterogeneity p", "Markets", "In words"),
         [
-            (_pooled(one), told.ratio(one.ratio, one.interval), told.p_value(one.p), told.p_value(one.heterogeneity_p),
+            (components.Markup(f'<div class="long">{components.text(_pooled(one))}</div>'),
+             told.ratio(one.ratio, one.interval), told.p_value(one.p), told.p_value(one.heterogeneity_p),
              f"{len(one.markets):,}", one.words)
-            for one in found
+            for one in shown
         ],
         numeric=("Pooled ratio", "p", "Heterogeneity p", "Markets"),
-        caption="Pooled over markets by Mantel and Haenszel",
+        caption="Pooled over markets by Mantel and Haenszel, the least alike first",
     )  # fmt: skip
-    components.show(f'<p class="rr-muted">{heterogeneous} what differs between them.</p>')
-    names = {str(at): _pooled(one) for at, one in enumerate(found)}
-    chosen = controls.choose_one("Comparison", names, "pooled")
-    _draw_markets(report, found[int(chosen or 0)])
+    components.show(
+        '<p class="rr-muted">The heterogeneity p asks whether the markets agree: a small one says that one figure for '
+        "all hides what differs between them. None of these p is adjusted: they say where to look.</p>"
+    )
+    chosen = controls.choose_one("Comparison", {str(at): _pooled(one) for at, one in enumerate(shown)}, "pooled")
+    _draw_markets(report, shown[int(chosen or 0)])
+
+
+def _choose_pooled(found: Sequence[Pooled]) -> list[Pooled]:
+    """Let axis and films be chosen; the comparisons that are least alike come first."""
+    with st.container(key="request"):
+        left, right = st.columns(2)
+    with left:
+        axis = controls.choose_one("Compared", {one.axis: told.axis(one.axis) for one in found}, "pooled_axis")
+    some = [one for one in found if one.axis == axis]
+    with right:
+        offered = {_kind(one): _kind_in_words(one) for one in some}
+        kind = controls.choose_one("Measure", offered, "pooled_measure")
+    some = [one for one in some if _kind(one) == kind]
+    return sorted(some, key=lambda one: (_or_one(one.heterogeneity_p), _or_one(one.p), -_far(one.ratio)))
+
+
+def _kind(one: Pooled) -> str:
+    return f"{one.measure}/{one.film_axis}"
+
+
+def _kind_in_words(one: Pooled) -> str:
+    films = f", by {told.axis(one.film_axis).lower()}" if one.film_axis else ""
+    return f"{told.measure(one.measure)}{films}"
+
+
+def _or_one(p: float | None) -> float:
+    return 1.0 if p is None else p
+
+
+def _far(ratio: float | None) -> float:
+    return 0.0 if ratio is None else math.inf if ratio <= 0 else abs(math.log(ratio))
 
 
 def _pooled(one: Pooled) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MINUS: Final = "\u2212"
 NONE: Final = "–"
+_PER_FILM: Final = "exposure_per_film"
 MEANINGS: Final = {
     plans.REACH: "Share of users shown at least one film of the film group.",
     plans.EXPOSURE: "The film group's share of a slate; a first place counts more than a last one.",
@@ -23,7 +24,9 @@ MEANINGS: Final = {
     plans.HIT_RATE: "Share of users with at least one such film in their slate.",
     plans.CALIBRATION: "How far the genres shown are from the genres of the history; 0 is no distance.",
     "exposure_per_relevance": "Exposure of a film group for each unit of what its films are worth to users.",
-    "pairwise": "How often a relevant film of the group is placed above one that is not.",
+    "pairwise_accuracy": "How often a relevant film of the group is placed above one that is not.",
+    "any_difference": "Whether the groups differ from each other at all, all of them asked at once.",
+    _PER_FILM: "Exposure of a film of the group, over that of the mean film: 1 is what every film would have alike.",
 }
 PANELS: Final = {
     "personas": "Personas: histories alike, attributes swapped",
@@ -68,6 +71,11 @@ def group(name: str) -> str:
     return name.replace("_", " ")
 
 
+def scale(figure: Figure) -> str:
+    """Return what a figure's values are measured in: on the provider side exposure is a film's, not a slate's share."""
+    return _PER_FILM if figure.side == "provider" and figure.measure == plans.EXPOSURE else figure.measure
+
+
 def unit(value: float | None, of: str) -> str:
     """Return a value in the unit of its measure.
 
@@ -106,7 +114,7 @@ def ratio(value: float | None, interval: "Interval | None" = None) -> str:
     """
     if value is None:
         return NONE
-    return f"{value:.2f}" if interval is None else f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+    return _minus(f"{value:.2f}" if interval is None else f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})")
 
 
 def change(value: float | None, interval: "Interval | None", of: str) -> str:

@@ -118,6 +118,13 @@ def test_figures_are_told_in_their_own_unit() -> None:
     assert detectable(world.PARITY) == "above 1.12"
 
 
+def test_exposure_of_a_film_group_is_no_share_of_a_slate() -> None:
+    films = replace(world.FILMS, measure="exposure", value=1.36)
+    assert audit_words.unit(films.value, audit_words.scale(films)) == "1.3600"
+    assert audit_words.scale(world.FLAGGED) == "exposure"
+    assert audit_words.ratio(0.85, (-0.78, 1.26)) == "0.85 (−0.78 to 1.26)"
+
+
 def test_swaps_and_leaks_have_a_verdict_in_words() -> None:
     leaking, gender = world.findings().swaps
     assert swap_verdict(leaking) == ("lists differ", "bad")
@@ -126,7 +133,10 @@ def test_swaps_and_leaks_have_a_verdict_in_words() -> None:
     assert swap_verdict(replace(gender, differing=4, declared=True)) == ("use is declared", "info")
     whole, people, chance = world.findings().leaks
     assert [leak_verdict(one)[0] for one in (whole, people, chance)] == ["carries it", "carries it", "no sign of it"]
+    assert leak_verdict(whole, {"name_origin"}) == ("carries it, declared", "info")
     assert leak_verdict(replace(whole, auc=None))[0] == "not estimable"
+    assert swap_verdict(replace(leaking, differing=0)) == ("scores differ", "bad")
+    assert swap_verdict(replace(gender, pairs=0)) == ("not tested", "info")
 
 
 def test_a_figure_is_named_by_all_that_tells_it_from_the_others() -> None:
