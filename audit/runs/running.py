@@ -60,7 +60,7 @@ def run_audit(
         UnknownError: When the plan names a group nobody belongs to.
         NotEstimableError: When a history is empty, or too few users are there to report on.
     """
-    _check(plan, subject, market_subject)
+    check_subject(plan, subject, market_subject)
     tell = _Stages(progress)
     tell("panel")
     panel = build_panel(plan, subject.view)
@@ -203,7 +203,12 @@ def _cut(value: Any) -> Any:  # noqa: ANN401 - whatever findings hold
     return value
 
 
-def _check(plan: AuditPlan, subject: Subject, market_subject: Subject | None) -> None:
+def check_subject(plan: AuditPlan, subject: Subject, market_subject: Subject | None) -> None:
+    """Refuse a subject that is not what the plan says.
+
+    Raises:
+        InvalidValueError: When version, snapshot, day or the market's version are others.
+    """
     refuse_unplanned(
         plan, index_version=subject.view.version, snapshot_id=subject.view.catalogue.snapshot_id, on=subject.on
     )
