@@ -4,7 +4,7 @@ Personas that share a history get lists that hang together: they are one cluster
 groups have members in the same clusters, what varies is the difference inside them, and the covariance carries it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from workspace.errors import InvalidValueError, NotEstimableError
 Floats = NDArray[np.float64]
 
 _FEWEST: Final = 2
+_TELLING: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Spread:
         covariance: Of the two.
         df: Degrees of freedom of a t for their difference.
         singletons: Whether no cluster has two rows of one group.
+        telling: Clusters of the group that differ from its commonest value.
+        telling_reference: The same of the reference.
     """
 
     mean: float
@@ -48,6 +51,27 @@ class Spread:
     covariance: float
     df: float
     singletons: bool
+    telling: int
+    telling_reference: int
+
+    @property
+    def careful(self) -> "Spread":
+        """The same, where a group that tells little of its own spread does not vary less than both do together.
+
+        Most users of a small group may have the same value, 0 above all. Their sample variance is then too small
+        exactly when their mean is, and t is wrong many times more often than it says, far out most of all. So a group
+        of which fewer than 20 clusters differ from the commonest value borrows from the other.
+        """
+        together = (self.var * self.units**2 + self.var_reference * self.units_reference**2) / (
+            self.units + self.units_reference
+        )
+        var, held = self.var, self.var_reference
+        if self.telling < _TELLING:
+            var = max(var, together / self.units)
+        if self.telling_reference < _TELLING:
+            held = max(held, together / self.units_reference)
+        df = self.df if self.shared else _satterthwaite(var, self.units, held, self.units_reference)
+        return replace(self, var=var, var_reference=held, df=df)
 
     @property
     def difference_variance(self) -> float:
@@ -105,8 +129,8 @@ def spread(
     else:
         codes1, codes0 = _joint_codes(clusters_group, clusters_reference, x1.size, x0.size)
     total = int(max(codes1.max(initial=-1), codes0.max(initial=-1))) + 1
-    mean1, u1, in1 = _influence(x1, codes1, total, "group")
-    mean0, u0, in0 = _influence(x0, codes0, total, "reference")
+    mean1, u1, in1, telling1 = _influence(x1, codes1, total, "group")
+    mean0, u0, in0, telling0 = _influence(x0, codes0, total, "reference")
     c1, c0, shared = int(in1.sum()), int(in0.sum()), int((in1 & in0).sum())
     factor1, factor0 = c1 / (c1 - 1), c0 / (c0 - 1)
     var1, var0 = factor1 * float(u1 @ u1), factor0 * float(u0 @ u0)
@@ -123,6 +147,8 @@ def spread(
         covariance=(factor1 * factor0) ** 0.5 * float(u1 @ u0),
         df=min(c1, c0) - 1.0 if shared else _satterthwaite(var1, c1, var0, c0),
         singletons=c1 == x1.size and c0 == x0.size,
+        telling=telling1,
+        telling_reference=telling0,
     )
 
 
@@ -153,13 +179,18 @@ def _joint_codes(
     return codes[:rows], codes[rows:]
 
 
-def _influence(x: Floats, codes: NDArray[np.int64], total: int, name: str) -> tuple[float, Floats, NDArray[np.bool_]]:
+def _influence(
+    x: Floats, codes: NDArray[np.int64], total: int, name: str
+) -> tuple[float, Floats, NDArray[np.bool_], int]:
     sizes = np.bincount(codes, minlength=total)
-    if (sizes > 0).sum() < _FEWEST:
-        count = int((sizes > 0).sum())
+    present = sizes > 0
+    count = int(present.sum())
+    if count < _FEWEST:
         raise NotEstimableError(f"the {name}'s spread over {count} unit{'' if count == 1 else 's'}", "needs 2 or more")
     mean = float(x[0]) if x.min() == x.max() else float(x.mean())
-    return mean, np.bincount(codes, x - mean, total) / x.size, sizes > 0
+    own = np.bincount(codes, x, total)[present] / sizes[present]
+    commonest = int(np.unique(own.round(12), return_counts=True)[1].max())
+    return mean, np.bincount(codes, x - mean, total) / x.size, present, count - commonest
 
 
 def _satterthwaite(var1: float, c1: int, var0: float, c0: int) -> float:

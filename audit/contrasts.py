@@ -146,6 +146,7 @@ class Means:
     @classmethod
     def of(cls, spread: Spread) -> "Means | None":
         """Return the contrast of two means from their spread over clusters; None when nothing varies."""
+        spread = spread.careful
         variance = spread.difference_variance
         if variance <= 0:
             return None
