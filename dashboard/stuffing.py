@@ -67,12 +67,12 @@ def plant_stuffing(paths: Paths, view: View, clock: Clock) -> dict[str, Any]:
         ``stuffed_snapshot_id stuffed_version studio film_ids keywords_added exposure_clean exposure_stuffed``.
 
     Raises:
-        StateError: When no studio has enough films.
+        StateError: When no film names a studio.
     """
     projection = Projection(view, tastes=_TASTES, seed=_CHOOSING)
     studios = _middling(view)
     if not studios:
-        raise StateError(f"no studio has {LEAST_FILMS} films", "one of middling size is stuffed", "make a larger world")
+        raise StateError("no film names a studio", "one of middling size is stuffed", "make a larger world")
     near = companions(_keywords(view), _imitated(view), np.arange(len(view.films)), _TRIED)
     plain = [
         _stuffed(view, studio, rows, [near[row][:KEYWORDS_ADDED] for row in rows]) for studio, rows in studios.items()
@@ -102,9 +102,10 @@ def _middling(view: View) -> dict[str, Rows]:
     for row, names in enumerate(view.films[Film.STUDIOS]):
         if len(names) and view.alive[row]:
             films.setdefault(names[0], []).append(row)
-    enough = [len(rows) for rows in films.values() if len(rows) >= LEAST_FILMS]
-    most = np.quantile(enough, 1 - LARGEST_SHARE) if enough else 0
-    return {studio: np.array(films[studio]) for studio in sorted(films) if LEAST_FILMS <= len(films[studio]) <= most}
+    sizes = [len(rows) for rows in films.values()]
+    least = min(LEAST_FILMS, max(sizes, default=0))
+    most = max(least, float(np.quantile(sizes, 1 - LARGEST_SHARE))) if sizes else 0
+    return {studio: np.array(films[studio]) for studio in sorted(films) if least <= len(films[studio]) <= most}
 
 
 def _keywords(view: View) -> list[list[str]]:
