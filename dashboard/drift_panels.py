@@ -26,7 +26,7 @@ _DRIFT: Final = ("drift.",)
 _SPAN: Final = dt.timedelta(weeks=26)
 _MARKED: Final = 8
 _EVERYONE: Final = "everyone"
-_TICKS: Final = {"share": ".2%", "s": ".3~f", "score": ".2f", "count": ".3~f"}
+_TICKS: Final = {"share": ".2~%", "s": ".3~f", "score": ".2f", "count": ".3~f"}
 
 
 def findings() -> None:
@@ -211,10 +211,14 @@ def _segment_row(placed: tuple[int, Node], unit: str) -> Sequence[object]:
     low, high = node.effect.low or 0.0, node.effect.high or 0.0
     tone: Tone = "warn" if node.flagged else "good"
     return (
-        label, value(node.before), value(node.now), f"{node.effect.value:+.1%}", f"{low:+.1%} to {high:+.1%}",
+        label, value(node.before), value(node.now), _change(node.effect.value), f"{_change(low)} to {_change(high)}",
         "–" if node.p_value is None else f"{node.p_value:.3g}",
         components.pill("changed" if node.flagged else "as before", tone),
     )  # fmt: skip
+
+
+def _change(value: float) -> str:
+    return f"{value:+.1%}".replace("-", "\u2212")
 
 
 def model() -> None:
@@ -251,7 +255,7 @@ def model() -> None:
         )
     check = loaders.agreement().value
     st.header("Does it follow the benchmark?", anchor=False)
-    components.show(f"<p>{components.text(check.note)}</p>")
+    components.show(f"<p>{components.text(check.note[:1].upper() + check.note[1:])}.</p>")
     if check.versions:
         components.table(
             ("Index version", "Online", "Offline"),

@@ -86,6 +86,7 @@ def records(view: ReliabilityView) -> None:
         [_record(one) for one in view.components.values()],
         caption="Over the last half year, all chosen regions together; failures are episodes, not samples",
         numeric=("Works", "Failures", "Hours up", "Hours down", "Hours between failures", "Hours to repair"),
+        tight=("Source",),
     )
     components.show(
         '<p class="rr-muted">What must work is described in <code>monitoring/reliability.toml</code> of the workspace; '

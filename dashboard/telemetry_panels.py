@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dashboard.timelines import Line
 
 _METRIC_TITLES: Final = {one.name: one.title for one in METRICS}
-_TICKS: Final = {"share": ".2%", "s": ".2f", "score": ".2f", "count": ".2f"}
+_TICKS: Final = {"share": ".2~%", "s": ".2f", "score": ".2f", "count": ".2f"}
 _SPLITS: Final = {"nothing": "Nothing", **{name: words.dimension(name) for name in DIMENSIONS}}
 _ACTIVE_BY: Final = {"region": "Region", "market": "Market", "device": "Device", "index_version": "Index version"}
 _MOST_LINES: Final = 10

@@ -106,7 +106,7 @@ def _explained(finding: Finding, changes: Sequence[Change], markets: Mapping[str
     else:
         low, high = finding.onset.low - BEFORE, finding.onset.high + _after(finding)
         near = sum(low <= one.at <= high and not _same(finding, one) for one in changes)
-        beside = f" that fits ({near} other change(s) at that time)" if near else ""
+        beside = f" that fits, among {near} at that time" if near else ""
         words = f"no known change between {low:%Y-%m-%d} and {high:%Y-%m-%d}{beside}"
     return replace(finding, causes=causes, evidence={**finding.evidence, "cause": words})
 
