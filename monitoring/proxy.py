@@ -176,8 +176,8 @@ def together(online: Mapping[str, float], offline: Mapping[str, float]) -> Proxy
     missing = max(0, _LEAST_VERSIONS - len(both))
     if missing:
         note = (
-            f"not estimable: {len(both)} {'index version' if len(both) == 1 else 'index versions'} measured both online "
-            f"and offline, {missing} more needed (online {len(online)}, offline {len(offline)})"
+            f"not estimable: {len(both)} {'index version' if len(both) == 1 else 'index versions'} measured both "
+            f"online and offline, {missing} more needed (online {len(online)}, offline {len(offline)})"
         )
         return ProxyCheck(versions=both, correlation=None, missing=missing, note=note)
     found = correlation([on for on, _ in both.values()], [off for _, off in both.values()])
