@@ -13,7 +13,6 @@ from workspace.errors import UnknownError
 
 if TYPE_CHECKING:
     from audit.causes import Cause
-
     from dashboard.loaders.audits import Report
 
 _TRACED: Final = (Verdict.DISPARITY, Verdict.FLAGGED)
@@ -116,9 +115,13 @@ def terms(cause: "Cause") -> None:
         return
     total = sum(value for _, value in blocks)
     carrier = max(blocks, key=lambda one: abs(one[1]))
+    whose = (
+        f"The films of the group score {_told(total)} than those of the reference, for the mean user."
+        if cause.figure.side == "provider"
+        else f"The films that make the difference score {_told(total)} for the group than for the reference."
+    )
     components.show(
-        f'<p class="rr-lede">The films above score {_told(total)} for the group than for the reference, on average. '
-        f"Most of it comes from <strong>{components.text(carrier[0])}</strong>.</p>"
+        f'<p class="rr-lede">{whose} Most of it comes from <strong>{components.text(carrier[0])}</strong>.</p>'
     )
     left, right = st.columns(2)
     with left:
@@ -127,18 +130,19 @@ def terms(cause: "Cause") -> None:
             caption="Mean difference of the score, group less reference, by block",
         )  # fmt: skip
     features = sorted(cause.features, key=lambda one: -abs(one[2]))
-    rest = sum(value for _, _, value in features[_MOST_FEATURES:])
+    shown = features[:_MOST_FEATURES]
+    rest = total - sum(value for _, _, value in shown)
     rows: list[tuple[object, ...]] = [
-        (words.block(block), words.feature(block, label), components.amount(value))
-        for block, label, value in features[:_MOST_FEATURES]
+        (words.block(block), words.feature(block, label), components.amount(value)) for block, label, value in shown
     ]
-    if len(features) > _MOST_FEATURES:
-        rows.append(("Others", words.count(len(features) - _MOST_FEATURES, "feature"), components.amount(rest)))
+    if abs(rest) > _SMALL:
+        rows.append(("All blocks", "All other features", components.amount(rest)))
     with right:
         if rows:
             components.table(
                 ("Block", "Feature", "Differs by"), rows, numeric=("Differs by",),
-                caption="The same difference by named feature",
+                total=("Together", "", f"{total:.4f}".replace("-", told.MINUS)),
+                caption="The same difference by named feature, the largest first",
             )  # fmt: skip
 
 

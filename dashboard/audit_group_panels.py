@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_DRAWN: Final = 40
 _ALL: Final = "all"
+_ANY: Final = "any_difference"
 _COLUMNS: Final = ("Verdict", "n", "Value", "Reference", "Ratio", "Adjusted p", "Could have seen")
 _TASTE: Final = ("In histories (H)", "Gap E − H")
 
@@ -33,7 +34,7 @@ def by_film_group(report: "Report") -> None:
 
 
 def _draw(report: "Report", side: Side, nothing: str) -> None:
-    figures = [one for one in report.findings.figures if one.side == side]
+    figures = [one for one in report.findings.figures if one.side == side and one.measure != _ANY]
     if not figures:
         components.banner(nothing, "The plan names the axes and the measures that were looked at.")
         return
@@ -43,10 +44,23 @@ def _draw(report: "Report", side: Side, nothing: str) -> None:
         return
     first = shown[0]
     components.show(f'<p class="rr-lede">{components.text(told.MEANINGS.get(told.scale(first), ""))}</p>')
+    _any_difference(report, first)
     draw_chart(report, shown)
     draw_table(report, shown, f"{told.measure(first.measure)} by {_axes(first)}, the gravest first")
     _in_words(shown)
     bias_table(report, first)
+
+
+def _any_difference(report: "Report", one: Figure) -> None:
+    """Say what one test over all groups of the axis says, before any two of them are compared."""
+    asked = (_ANY, one.axis, one.measure, one.film_axis)
+    for test in report.findings.figures:
+        if (test.measure, test.axis, test.group, test.film_axis) == asked and test.p is not None:
+            components.banner(
+                f"Does any group differ from any other? p = {told.p_value(test.p_adjusted or test.p)}",
+                test.words or test.method,
+                tone="warn" if (test.p_adjusted or test.p) < report.plan.alpha else "info",
+            )
 
 
 def _axes(one: Figure) -> str:
