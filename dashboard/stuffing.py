@@ -16,7 +16,7 @@ import pandas as pd
 
 from dashboard.projection import Projection
 from data.synthetic.leak import companions
-from recommender.catalogue import Catalogue, build_catalogue, film_hashes, save_catalogue, switch_catalogue
+from recommender.catalogue import Catalogue, build_catalogue, film_hashes, save_catalogue
 from recommender.features import layout
 from recommender.features.fitted import Encoded
 from recommender.features.stored import write_features
@@ -188,10 +188,7 @@ def _save(paths: Paths, view: View, stuffed: _Stuffed, clock: Clock) -> Catalogu
             PLANTED: {"clean_snapshot_id": clean.snapshot_id, "studio": stuffed.studio},
         },
     )
-    try:
-        save_catalogue(catalogue, paths)
-    finally:
-        switch_catalogue(paths, clean.snapshot_id)
+    save_catalogue(catalogue, paths, current=False)
     return catalogue
 
 

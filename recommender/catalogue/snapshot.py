@@ -68,8 +68,8 @@ class SnapshotEntry:
                 "counts": self.counts, "current": self.current}  # fmt: skip
 
 
-def save_catalogue(catalogue: Catalogue, paths: Paths) -> Path:
-    """Store a catalogue and make it the current one.
+def save_catalogue(catalogue: Catalogue, paths: Paths, *, current: bool = True) -> Path:
+    """Store a catalogue and, unless told otherwise, make it the current one.
 
     A snapshot with the same content is not written twice: its hashes are checked and the moment of this import is
     noted as its last confirmation. A damaged one is replaced.
@@ -77,6 +77,7 @@ def save_catalogue(catalogue: Catalogue, paths: Paths) -> Path:
     Args:
         catalogue: What to store.
         paths: The workspace.
+        current: Whether to switch to it.
 
     Returns:
         The folder of the snapshot.
@@ -93,7 +94,8 @@ def save_catalogue(catalogue: Catalogue, paths: Paths) -> Path:
             with publish_folder(final) as folder:
                 _write(catalogue, folder)
         _confirm(catalogue, paths)
-        write_pointer(paths.catalogue / POINTER, catalogue.snapshot_id)
+        if current:
+            write_pointer(paths.catalogue / POINTER, catalogue.snapshot_id)
     return final
 
 

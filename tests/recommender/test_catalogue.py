@@ -161,6 +161,14 @@ def test_save_of_the_same_content_confirms_the_snapshot(home: Paths) -> None:
     assert load_catalogue(home).manifest["confirmed_at"] == later
 
 
+def test_save_beside_leaves_the_current_snapshot(home: Paths) -> None:
+    first, second = small(), small("Delicatessen")
+    save_catalogue(first, home)
+    save_catalogue(second, home, current=False)
+    assert load_catalogue(home).snapshot_id == first.snapshot_id
+    assert load_catalogue(home, second.snapshot_id).films[Film.TITLE].tolist() == ["Delicatessen"]
+
+
 def test_switch_goes_back_to_an_older_snapshot(home: Paths) -> None:
     first, second = small(), small("Other")
     save_catalogue(first, home)
