@@ -263,8 +263,8 @@ class Subject:
             np.int64,
         )
         acts = self._translated(panel)
-        order = np.argsort(acts.users, kind="stable")
-        acts = acts.take(order)
+        # In the order of time, as the catalogue keeps them: sums then have the same bits in whatever order they came.
+        acts = acts.take(np.lexsort((acts.films, acts.days, acts.users)))
         starts = np.searchsorted(acts.users, np.arange(panel.n_histories + 1))
         owners = np.array([history for history, _ in cases], np.int64)
         lengths = np.diff(starts)[owners]

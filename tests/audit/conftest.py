@@ -1,5 +1,8 @@
 """The recommender's small world for tests of panels, built once a session; nobody may change it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from audit.plan import AuditPlan
@@ -30,3 +33,10 @@ def plan_of(workspace: Workspace, **chosen: object) -> AuditPlan:
         "history_length": 8,
     }
     return AuditPlan(**{**usual, **chosen})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fresh_small(small_world: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the world, to be changed."""
+    shutil.copytree(small_world.home, tmp_path / "home")
+    return Workspace(tmp_path / "home", small_world.catalogue, small_world.version, small_world.reranked)
