@@ -24,9 +24,14 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 MARKS: Final = {"disparity": "■", "parity shown": "●", "flagged": "▲", "not enough evidence": "○"}
 """Beside every verdict's words, so that a glance finds it without colour."""
 RANKS: Final = {"disparity": 0, "flagged": 1, "not enough evidence": 2, "parity shown": 3, None: 4}
-MOST_ON_PAPER: Final = 400
+MOST_ON_PAPER: Final = 120
 MOST_ON_SCREEN: Final = 5_000
 MOST_TABLES: Final = 60
+MOST_TABLES_ON_PAPER: Final = 12
+MOST_POOLED: Final = 300
+MOST_POOLED_ON_PAPER: Final = 30
+MOST_PLAIN: Final = 200
+MOST_PLAIN_ON_PAPER: Final = 30
 _EXAMPLE: Final = ("persona", "other", "films_before", "films_after", "block")
 _WHOLE_FROM: Final = 1_000
 _WIDTH: Final = 120
@@ -105,34 +110,45 @@ def _environment() -> Environment:
 def _view(content: Mapping[str, Any], *, paper: bool) -> dict[str, Any]:
     """Arrange rows for reading: by axis, what stands out first, the whole in the appendix."""
     # A reference held against itself is no comparison; its value stands beside every other group's.
-    figures: Sequence[Row] = [row for row in content["figures"] if row["group"] != row["reference"]]
+    figures: Sequence[Row] = [row for row in content["figures"] if row["reference"] not in (row["group"], "")]
+    whole: Sequence[Row] = [row for row in content["figures"] if not row["reference"]]
     users = [row for row in figures if row["side"] == "user"]
     providers = [row for row in figures if row["side"] == "provider"]
     appendix = sorted(figures, key=_rank)
     most = MOST_ON_PAPER if paper else MOST_ON_SCREEN
+    most_tables = MOST_TABLES_ON_PAPER if paper else MOST_TABLES
+    most_pooled = MOST_POOLED_ON_PAPER if paper else MOST_POOLED
+    most_plain = MOST_PLAIN_ON_PAPER if paper else MOST_PLAIN
+    pooled = sorted(
+        content["pooled"], key=lambda row: 1.0 if row["heterogeneity_p"] is None else row["heterogeneity_p"]
+    )
     tables = sorted(content["bias_tables"], key=lambda one: (not one["adverse"], bool(one["film_axis"])))
     return {
-        "axes": [_axis(axis, users) for axis in content["plan"]["axes"]],
-        "film_axes": [_axis(axis, providers) for axis in content["plan"]["film_axes"]],
+        "axes": [_axis(axis, users, whole, most_plain) for axis in content["plan"]["axes"]],
+        "film_axes": [_axis(axis, providers, (), most_plain) for axis in content["plan"]["film_axes"]],
         "appendix": appendix[:most],
         "left_out": max(0, len(appendix) - most),
-        "tables": tables[:MOST_TABLES],
-        "tables_left_out": max(0, len(tables) - MOST_TABLES),
+        "tables": tables[:most_tables],
+        "tables_left_out": max(0, len(tables) - most_tables),
+        "pooled": pooled[:most_pooled],
+        "pooled_left_out": max(0, len(pooled) - most_pooled),
         "marks": MARKS,
         "k": content["plan"]["k"],
     }
 
 
-def _axis(axis: str, figures: Iterable[Row]) -> dict[str, Any]:
+def _axis(axis: str, figures: Iterable[Row], whole: Iterable[Row], most: int) -> dict[str, Any]:
     rows = [row for row in figures if row["axis"] == axis]
     standing = [row for row in rows if row["verdict"] in ("disparity", "flagged")]
     # Without a film group there are few: they are shown whole, whatever they say.
-    plain = [row for row in rows if not row["film_axis"] and row not in standing]
+    plain = sorted((row for row in rows if not row["film_axis"] and row not in standing), key=_rank)
     rest = [row for row in rows if row["film_axis"] and row not in standing]
     return {
         "axis": axis,
         "standing": sorted(standing, key=_rank),
-        "plain": plain,
+        "plain": plain[:most],
+        "plain_left_out": max(0, len(plain) - most),
+        "whole": [row for row in whole if row["axis"] == axis],
         "summed": [_summed(key, part) for key, part in _parts(rest).items()],
     }
 

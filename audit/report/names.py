@@ -12,7 +12,8 @@ MEASURES: Final = {
     "hit_rate": "Hit rate",
     "calibration_kl": "Miscalibration of genres",
     "exposure_per_relevance": "Exposure per relevance",
-    "pairwise": "Pairwise accuracy",
+    "pairwise_accuracy": "Pairwise accuracy",
+    "any_difference": "Any difference between groups",
     "arp": "Average popularity of the films shown (ARP)",
     "aplt": "Share of the long tail in slates (APLT)",
     "gini": "Concentration of exposure (Gini)",
@@ -103,6 +104,8 @@ def figure(row: Mapping[str, Any], k: int | None = None) -> str:
         >>> figure({"measure": "hit_rate", "film_axis": "", "group": "women", "reference": "men"})
         'Hit rate: women against men'
     """
+    if not row["reference"]:  # one test of all groups together: what it is of stands as its group
+        return f"{measure(row['measure'])}: {measure(row['group'], k)}"
     films = f" ({axis(row['film_axis'])}: {group(row['film_group'])})" if row["film_axis"] else ""
     return f"{measure(row['measure'], k)}{films}: {group(row['group'])} against {group(row['reference'])}"
 

@@ -19,7 +19,7 @@ def summary(findings: Findings) -> dict[str, Any]:
     declared = [one for one in findings.figures if one.in_family]
     judged = Counter(one.verdict.value for one in declared if one.verdict is not None)
     reasons = Counter(_kind(one.reason) for one in declared if one.verdict is None)
-    compared = [one for one in findings.figures if one.group != one.reference]
+    compared = [one for one in findings.figures if one.reference not in (one.group, "")]
     return {
         "found": findings.found,
         "sentences": [

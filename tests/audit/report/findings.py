@@ -61,6 +61,7 @@ def figure(**fields: Any) -> Figure:
     return Figure(**given | fields)
 
 
+EXAMPLE = {"persona": "p1", "other": "p2", "films_before": ["f1", HOSTILE], "films_after": ["f2"], "block": "people"}
 DISPARITY = figure(
     measure="reach",
     axis="name_origin",
@@ -91,8 +92,7 @@ def findings(*, clean: bool = False, **fields: Any) -> Findings:
     leak = Swap(
         attribute="name_origin", pairs=600, differing=0 if clean else 340, by_rule=0, declared=False,
         leaking_blocks=() if clean else (("people", 0.31),),
-        examples=() if clean else ({"persona": "p1", "other": "p2", "films_before": ["f1", HOSTILE], "films_after": ["f2"],
-                                    "block": "people"},),
+        examples=() if clean else (EXAMPLE,),
         passed=clean, words="No list changed." if clean else "340 of 600 lists changed.",
     )  # fmt: skip
     given: dict[str, Any] = {
