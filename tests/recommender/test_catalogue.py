@@ -166,7 +166,7 @@ def test_save_beside_leaves_the_current_snapshot(home: Paths) -> None:
     save_catalogue(first, home)
     save_catalogue(second, home, current=False)
     assert load_catalogue(home).snapshot_id == first.snapshot_id
-    assert load_catalogue(home, second.snapshot_id).films[Film.TITLE].tolist() == ["Delicatessen"]
+    assert "Delicatessen" in load_catalogue(home, second.snapshot_id).films[Film.TITLE].tolist()
 
 
 def test_switch_goes_back_to_an_older_snapshot(home: Paths) -> None:
