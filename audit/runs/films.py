@@ -60,6 +60,8 @@ def compare_films(measured: Measured, subject: Subject) -> Iterator[FilmRow]:
     wanted = relevance(measured.panel, n_films)
     ranked = accuracy(measured, subject)
     for axis in measured.films.values():
+        if not axis.names:
+            continue
         draws = _redrawn(measured, axis)
         living = axis.codes != GONE
         # Over the mean film of the catalogue: 1 is what a film gets when all get the same.
@@ -137,6 +139,8 @@ def accuracy(measured: Measured, subject: Subject) -> Callable[[Grouping], tuple
             relevant = np.zeros(scores.shape[1], np.bool_)
             relevant[kept.films[kept.users == start + place]] = True
             for axis, groups in measured.films.items():
+                if not groups.names:
+                    continue
                 found[axis].append(
                     pairwise(scores[place], relevant, np.maximum(groups.codes, -1), len(groups.names))[0]
                 )

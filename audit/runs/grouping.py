@@ -42,8 +42,8 @@ class Grouping:
 
     @property
     def reference_name(self) -> str:
-        """Name of the reference."""
-        return self.names[self.reference]
+        """Name of the reference; empty where no group is known."""
+        return self.names[self.reference] if self.names else ""
 
     @property
     def compared(self) -> tuple[int, ...]:
@@ -121,7 +121,8 @@ def grouping(
         references: Of the plan.
 
     Raises:
-        UnknownError: When the named reference is no group of the axis, or nobody belongs to it.
+        UnknownError: When the named reference is no group of the axis, or nobody belongs to it; for users also when
+            no group is known of anybody.
     """
     known = np.asarray(codes, dtype=np.int64)
     counts = np.bincount(known[known >= 0], minlength=len(names))
@@ -133,8 +134,11 @@ def grouping(
         raise UnknownError(
             f"reference of {axis} == {wanted!r}", "nobody belongs to it", f"name one of: {', '.join(filled)}"
         )
-    if not filled:
+    if not filled and side == "user":
         raise UnknownError(f"axis == {axis!r}", "no unit has a known group on it", "leave the axis out of the plan")
+    if not filled:
+        # A catalogue that does not name studios is no fault of the plan: its films are counted as unknown.
+        return Grouping(side=side, axis=axis, codes=known, names=(), counts=(), judged=(), reference=-1)
     # The largest group, the first by name among equals, so that nothing depends on the order of a table.
     largest = min(range(len(names)), key=lambda code: (-int(counts[code]), names[code]))
     reference = largest if wanted is None else list(names).index(wanted)

@@ -191,7 +191,7 @@ def columns_of(
     ]
     for axis, groups in grouped.items():
         codes = np.maximum(groups.codes, -1)
-        if not {REACH, EXPOSURE} & set(plan.measures):
+        if not groups.names or not {REACH, EXPOSURE} & set(plan.measures):
             continue
         shares = group_exposure(rows, codes, len(groups.names), plan.k)
         liked = panel.histories.take(panel.histories.likes > 0)
