@@ -19,9 +19,10 @@ from sqlalchemy import DateTime, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit.erasure import Subjects, erased_since
-from dashboard.imports import import_lock, record_import
+from dashboard.admission import HELD_NEW
+from dashboard.imports import import_lock, publish
 from recommender.building import BuildOptions, build_index
-from recommender.catalogue import load_catalogue, save_catalogue
+from recommender.catalogue import load_catalogue
 from recommender.index import current_version
 from recommender.live import LiveLog
 from recommender.providers import FilmUpdate, update_films
@@ -183,13 +184,15 @@ class Arrivals:
             catalogue, [FilmUpdate(film=one.body, at=one.ts) for one in messages], now=self._clock.now()
         )
         changed = updated.catalogue
+        outcomes = updated.outcomes
         if changed.snapshot_id != catalogue.snapshot_id:
-            save_catalogue(changed, self._paths)
-            record_import(self._settings, changed, actor=self._actor)
+            admitted = publish(self._settings, changed, previous=catalogue, clock=self._clock, actor=self._actor)
+            changed = admitted.catalogue
+            outcomes = _refused_at_gate(messages, outcomes, admitted.withheld)
         # Also after a run that was killed between the snapshot and its index; without a change it builds nothing.
         build_index(self._settings, changed, options=BuildOptions(strategy="incremental"), clock=self._clock)
         taken = []
-        for message, reason in zip(messages, updated.outcomes, strict=True):
+        for message, reason in zip(messages, outcomes, strict=True):
             if reason:
                 refused[reason] += self._refuse(message.file, reason)
             else:
@@ -249,6 +252,14 @@ def _read(file: Path) -> _Message:
     return _Message(
         event_id=told.event_id, kind=told.type, subject=subject, ts=told.ts.astimezone(dt.UTC), body=body, file=file
     )
+
+
+def _refused_at_gate(
+    messages: Sequence[_Message], outcomes: Sequence[str], withheld: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the outcomes with what the gate can't judge refused; what it holds was taken, into the queue."""
+    reasons = {film: reason for film, reason in withheld.items() if reason != HELD_NEW}
+    return tuple(outcome or reasons.get(one.subject, "") for one, outcome in zip(messages, outcomes, strict=True))
 
 
 def _unfit(user: Mapping[str, Any], markets: Mapping[str, str]) -> str:

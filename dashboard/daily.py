@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dashboard.arrivals import Arrivals
-from dashboard.imports import Progress, import_lock, record_import
+from dashboard.imports import Progress, import_lock, publish
 from dashboard.provisioning import WORLD
 from recommender.building import BuildOptions, build_index
-from recommender.catalogue import Catalogue, list_catalogues, load_catalogue, save_catalogue
+from recommender.catalogue import Catalogue, list_catalogues, load_catalogue
 from recommender.catalogue.snapshot import SnapshotEntry
 from recommender.providers import file_providers, import_providers
 from workspace.clock import Clock, SystemClock
@@ -158,9 +158,9 @@ class _Run:
             return ""
         with import_lock(self.paths):
             previous = load_catalogue(self.paths)
-            catalogue = self._imported(previous)
-            save_catalogue(catalogue, self.paths)
-            record_import(self.settings, catalogue, actor=self.actor)
+            imported = self._imported(previous)
+            admitted = publish(self.settings, imported, previous=previous, clock=self.clock, actor=self.actor)
+            catalogue = admitted.catalogue
             manifest = build_index(
                 self.settings,
                 catalogue,
@@ -168,7 +168,8 @@ class _Run:
                 progress=self.progress,
                 clock=self.clock,
             )
-        return f"catalogue {catalogue.snapshot_id}, {len(catalogue.films)} films, index {manifest.version}"
+        held = f", {len(admitted.withheld)} films held" if admitted.withheld else ""
+        return f"catalogue {catalogue.snapshot_id}, {len(catalogue.films)} films{held}, index {manifest.version}"
 
     def _due(self, current: SnapshotEntry, folders: list[Path]) -> bool:
         confirmed = dt.datetime.fromisoformat(current.confirmed_at)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from dashboard.admission import SOURCE, Admitted, admit, last_admitted
 from dashboard.erasing import without_erased
 from dashboard.versions import ledger_of
 from recommender.catalogue import Catalogue, save_catalogue
@@ -33,7 +34,8 @@ def import_movielens_folder(
         actor: Who does it, for the ledger.
 
     Returns:
-        ``snapshot_id films users interactions quarantined reasons balanced files``: the account of every row.
+        ``snapshot_id films users interactions quarantined reasons admission balanced files``: the account of every
+        row; what the gate holds is set aside.
 
     Raises:
         SchemaError: When the folder or a file is not what it must be; the last catalogue stays.
@@ -43,8 +45,8 @@ def import_movielens_folder(
     with import_lock(paths):
         catalogue = import_movielens(folder, clock=clock or SystemClock(), progress=progress)
         catalogue, _ = without_erased(settings, catalogue)
-        save_catalogue(catalogue, paths)
-        record_import(settings, catalogue, actor=actor)
+        admitted = publish(settings, catalogue, previous=last_admitted(paths), clock=clock, actor=actor)
+        catalogue = admitted.catalogue
     report = ImportReport.from_manifest(catalogue.manifest)
     reasons: Counter[str] = Counter()
     for file in report.files:
@@ -56,8 +58,27 @@ def import_movielens_folder(
         "interactions": len(catalogue.interactions),
         "quarantined": sum(reasons.values()),
         "reasons": dict(reasons.most_common()),
+        "admission": catalogue.manifest[SOURCE],
         **report.to_dict(),
     }
+
+
+def publish(
+    settings: Settings, catalogue: Catalogue, *, previous: Catalogue | None, clock: Clock | None = None, actor: str
+) -> Admitted:
+    """Lead a catalogue through the admission gate, store what passed as the current one, and record it.
+
+    Args:
+        settings: The workspace.
+        catalogue: What an import made.
+        previous: The catalogue admitted before; None at the first import.
+        clock: What tells the time.
+        actor: Who does it, for the ledger.
+    """
+    admitted = admit(settings, catalogue, previous=previous, clock=clock, actor=actor)
+    save_catalogue(admitted.catalogue, Paths(settings.home))
+    record_import(settings, admitted.catalogue, actor=actor)
+    return admitted
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from dashboard.erasing import without_erased
-from dashboard.imports import Progress, import_lock, record_import
+from dashboard.imports import Progress, import_lock, publish
 from data.synthetic import World, WorldSpec, generate, providers
 from recommender.building import build_index
-from recommender.catalogue import Catalogue, list_catalogues, load_catalogue, save_catalogue
+from recommender.catalogue import Catalogue, list_catalogues, load_catalogue
 from recommender.index import current_version, list_versions
 from recommender.providers import file_providers, import_providers
 from workspace.clock import Clock, SystemClock
@@ -94,9 +94,9 @@ def provision_synthetic(
         catalogue = None if force else _present(paths, wanted)
         made = catalogue is None
         if catalogue is None:
-            catalogue, _ = without_erased(settings, _import_world(spec, paths, progress, clock))
-            save_catalogue(catalogue, paths)
-            record_import(settings, catalogue, actor=actor)
+            made_up, _ = without_erased(settings, _import_world(spec, paths, progress, clock))
+            # A world made anew replaces what was there, which is no norm for it.
+            catalogue = publish(settings, made_up, previous=None, clock=clock, actor=actor).catalogue
         # A version of this catalogue that is not current was put aside on purpose, by a switch or a rollback.
         indexed = any(manifest.extra.get("snapshot_id") == catalogue.snapshot_id for manifest in list_versions(paths))
         status: Literal["ready", "created", "completed"] = "created" if made else "completed"

@@ -132,7 +132,8 @@ class _Shelf:
 
     def model(self) -> dict[str, Any]:
         """Return one of the popular films."""
-        return self.models[int(self.rng.integers(len(self.models)))]
+        chosen: dict[str, Any] = self.models[int(self.rng.integers(len(self.models)))]
+        return chosen
 
 
 def _keyword_append(shelf: _Shelf, film: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
