@@ -12,6 +12,7 @@ from workspace.errors import InvalidValueError
 from workspace.ledger import LedgerEntry, LedgerHead
 
 _NOTED: Final = re.compile(r"(\d{1,12}):([0-9a-f]{64})")
+_DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 _LONGEST_DETAILS: Final = 160
 
 
@@ -90,6 +91,6 @@ def _records() -> None:
 
 
 def _row(entry: LedgerEntry) -> tuple[object, ...]:
-    details = json.dumps(entry.details, ensure_ascii=False) if entry.details else ""
+    details = _DIGEST.sub(r"\1…", json.dumps(entry.details, ensure_ascii=False)) if entry.details else ""
     shown = details if len(details) <= _LONGEST_DETAILS else f"{details[:_LONGEST_DETAILS]}…"
     return f"{entry.seq:,}", entry.at[:19].replace("T", " "), entry.actor, entry.action, entry.subject, shown

@@ -1,0 +1,5 @@
+"""The small workspace, built once."""
+
+from tests.audit.erasure.small import built, made
+
+__all__ = ["built", "made"]
