@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.simulated_worlds import roll_up_alone
 from experiments.analysis import Analyst
 from experiments.plan import State, read_plan
 from experiments.registry import Registry
 from experiments.sums import Sums
 from experiments.verdict import Decision
 from telemetry.parts import PartLog
-from telemetry.rollups import roll_up
 from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.tables import USER_DAY
 from tests.telemetry.planted import START, history, lay
 from workspace.clock import FrozenClock
 from workspace.columns import Event
@@ -41,7 +42,7 @@ def analyst_of(home: Path, events: pd.DataFrame) -> Analyst:
     parts = PartLog(store, paths, CLOCK)
     lay(parts, events)
     warehouse = EmbeddedWarehouse(parts, 256)
-    roll_up(parts, warehouse, CLOCK)
+    roll_up_alone(parts, warehouse, USER_DAY)  # experiments read no other rollup
     registry = Registry(store, clock=CLOCK)
     begun = dt.datetime.combine(START, dt.time(), dt.UTC)
     registry.adopt(PLAN, State.RUNNING, "test", launched_at=begun)
@@ -150,7 +151,7 @@ def test_late_events_make_new_sums(tmp_path: Path) -> None:
     late = EVENTS[kept_back].assign(variant="control", experiment_id="exp")
     sums = analyst._sums
     lay(sums._parts, late)
-    roll_up(sums._parts, sums._warehouse, CLOCK)
+    roll_up_alone(sums._parts, sums._warehouse, USER_DAY)
     after = analyst.scorecard("exp")
     assert sum(after.users.values()) == sum(before.users.values()) + 1
     assert after.source_digest != before.source_digest

@@ -9,10 +9,10 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_worlds import lay, roll_up_alone
 from dashboard.planted import planted_plans
 from data.synthetic.history import HistorySpec, write_history
 from experiments.analysis import Analyst
@@ -21,11 +21,9 @@ from experiments.plan import MetricPlan, State
 from experiments.registry import Registry
 from experiments.sums import Sums
 from experiments.verdict import Decision, Verdict
-from telemetry.parts import EVENTS, PartLog
-from telemetry.rollups import pending, statements
-from telemetry.rollups.keeping import _wanted
+from telemetry.parts import PartLog
+from telemetry.rollups import pending
 from telemetry.warehouse.embedded import EmbeddedWarehouse
-from telemetry.warehouse.protocol import Step
 from telemetry.warehouse.tables import USER_DAY
 from workspace.clock import FrozenClock
 from workspace.paths import Paths
@@ -43,38 +41,6 @@ MEASURED = tuple(
 )  # fmt: skip
 
 
-def lay(parts: PartLog, folder: Path) -> None:
-    added = []
-    for day in sorted((folder / "events").glob("date=*")):
-        for file in sorted(day.glob("*.parquet")):
-            with parts.target(EVENTS, dt.date.fromisoformat(day.name[5:])) as (temporary, finished):
-                temporary.hardlink_to(file)
-            added.append(finished())
-    parts.commit(added=added)
-
-
-def rolled_up(parts: PartLog, warehouse: EmbeddedWarehouse) -> None:
-    """Sum up by user and day alone: experiments read no other rollup."""
-    digests, days = _wanted(parts), parts.dates(EVENTS)
-    weeks = [days[at : at + 7] for at in range(0, len(days), 7)]
-    warehouse.apply(
-        [
-            Step(
-                table=USER_DAY,
-                dates=tuple(week),
-                sql=statements.user_day(),
-                window=(week[0], week[-1]),
-                digests=tuple(digests[day] for day in week),
-                parameters={
-                    "start": dt.datetime.combine(week[0], dt.time()),
-                    "end": dt.datetime.combine(week[-1] + DAY, dt.time()),
-                },
-            )
-            for week in weeks
-        ]
-    )
-
-
 @pytest.fixture(scope="module")
 def analyst(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyst]:
     folder = tmp_path_factory.mktemp("planted")
@@ -84,7 +50,7 @@ def analyst(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analyst]:
     parts = PartLog(store, paths, CLOCK)
     lay(parts, folder / "history")
     warehouse = EmbeddedWarehouse(parts, 512)
-    rolled_up(parts, warehouse)
+    roll_up_alone(parts, warehouse, USER_DAY)  # experiments read no other rollup
     assert pending(parts, warehouse) == []
     registry = Registry(store, clock=CLOCK)
     truth = json.loads((folder / "history" / "truth.json").read_text("utf-8"))

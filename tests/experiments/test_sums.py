@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.simulated_worlds import roll_up_alone
 from experiments.cells import Cells
 from experiments.metrics import METRICS
 from experiments.plan import ExperimentPlan
@@ -16,8 +17,8 @@ from experiments.sums.request import base_of
 from experiments.sums.statements import Source
 from telemetry.parts import EVENTS as DATASET
 from telemetry.parts import PartLog
-from telemetry.rollups import roll_up
 from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.tables import USER_DAY
 from tests.telemetry.planted import START as FIRST
 from tests.telemetry.planted import history, lay
 from workspace.clock import FrozenClock
@@ -72,7 +73,7 @@ class World:
         self.sums = self.fresh()
 
     def roll_up(self) -> None:
-        roll_up(self.parts, self.warehouse, CLOCK)
+        roll_up_alone(self.parts, self.warehouse, USER_DAY)  # sums are read from no other rollup
 
     def fresh(self, rotations: tuple[dt.date, ...] = ()) -> Sums:
         return Sums(self.warehouse, self.parts, self.paths, clock=CLOCK, rotations=rotations)

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from statsmodels.stats.power import TTestIndPower
 
+from benchmarks.simulated_worlds import roll_up_alone
 from experiments.metrics import METRICS
 from experiments.sizing import Size, Wanted, every, size
 from experiments.traffic import baseline, traffic
 from telemetry.parts import PartLog
-from telemetry.rollups import roll_up
 from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.tables import USER_DAY
 from tests.telemetry.planted import history, lay
 from workspace.clock import FrozenClock
 from workspace.columns import Event, Rollup, Trial
@@ -34,7 +35,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedWare
     parts = PartLog(Store.open(Settings(home=home.home)), home, CLOCK)
     lay(parts, EVENTS)
     opened = EmbeddedWarehouse(parts, 256)
-    roll_up(parts, opened, CLOCK)
+    roll_up_alone(parts, opened, USER_DAY)
     yield opened
     opened.close()
 

@@ -11,17 +11,14 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.simulated_worlds import lay, roll_up_alone
 from data.synthetic.history import HistorySpec, write_history
 from data.synthetic.history.repertoire import LEAD_GROUP, PROVIDERS, STUDIOS
 from monitoring.ground import Ground, opened
 from telemetry.parts import EVENTS, PartLog
-from telemetry.rollups import statements
-from telemetry.rollups.keeping import _wanted
 from telemetry.warehouse.embedded import EmbeddedWarehouse
-from telemetry.warehouse.protocol import Step
 from telemetry.warehouse.tables import FILM_DAY, USER_DAY
 from tests.experiments.plans import new_store
-from tests.experiments.test_planted import lay
 from workspace.clock import FrozenClock
 from workspace.paths import Paths
 from workspace.settings import Settings
@@ -29,7 +26,6 @@ from workspace.settings import Settings
 END = dt.date(2026, 3, 2)
 NOW = dt.datetime(2026, 3, 2, 6, tzinfo=dt.UTC)
 FILMS = 200
-DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -75,23 +71,6 @@ def exposed(folder: Path, *, planted: bool, users: int, seed: int, weeks: int = 
 
 def roll_up_films(parts: PartLog, warehouse: EmbeddedWarehouse) -> None:
     """Sum up by film, and by user only the days that say from when to when there is telemetry: half the time."""
-    digests, days = _wanted(parts), parts.dates(EVENTS)
-    whole = [days[at : at + 28] for at in range(0, len(days), 28)]
-    ends = [days[:1], days[-1:]]
-    for table, sql, runs in ((USER_DAY, statements.user_day(), ends), (FILM_DAY, statements.film_day(), whole)):
-        warehouse.apply(
-            [
-                Step(
-                    table=table,
-                    dates=tuple(run),
-                    sql=sql,
-                    window=(run[0], run[-1]),
-                    digests=tuple(digests[day] for day in run),
-                    parameters={
-                        "start": dt.datetime.combine(run[0], dt.time()),
-                        "end": dt.datetime.combine(run[-1] + DAY, dt.time()),
-                    },
-                )
-                for run in runs
-            ]
-        )
+    days = parts.dates(EVENTS)
+    roll_up_alone(parts, warehouse, USER_DAY, [days[0], days[-1]])
+    roll_up_alone(parts, warehouse, FILM_DAY)

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.simulated_worlds import lay, roll_up_alone
 from data.synthetic.history import HistorySpec, write_history
 from monitoring.findings import Finding, Outcome, Severity
 from monitoring.ground import Ground, opened
 from monitoring.outliers import Forest, OddUsers
 from monitoring.outliers.users import conduct, robot_days
 from telemetry.parts import PartLog
-from telemetry.rollups import roll_up
 from telemetry.warehouse.embedded import EmbeddedWarehouse
+from telemetry.warehouse.tables import FILM_DAY, USER_DAY
 from tests.experiments.plans import new_store
-from tests.experiments.test_planted import lay
 from tests.monitoring.conftest import Watched
 from tests.telemetry import planted
 from workspace.clock import FrozenClock
@@ -37,7 +37,8 @@ def home_of(folder: Path, *, plants: bool) -> Settings:
         parts = PartLog(store, home, FrozenClock(NOW))
         lay(parts, folder / "history")
         warehouse = EmbeddedWarehouse(parts, 512)
-        roll_up(parts, warehouse, FrozenClock(NOW))
+        for table in (USER_DAY, FILM_DAY):  # the detector reads no other rollup
+            roll_up_alone(parts, warehouse, table)
         warehouse.close()
     return Settings(home=home.home)
 
@@ -138,7 +139,8 @@ def test_many_robots_are_counted_and_critical_and_go_on(home: Paths) -> None:
         parts = PartLog(store, home, clock)
         planted.lay(parts, events)
         warehouse = EmbeddedWarehouse(parts, 256)
-        roll_up(parts, warehouse, clock)
+        for table in (USER_DAY, FILM_DAY):
+            roll_up_alone(parts, warehouse, table)
         warehouse.close()
     with opened(Settings(home=home.home), clock) as ground:
         (one,) = OddUsers().look(ground).findings

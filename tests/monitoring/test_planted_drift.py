@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.simulated_worlds import lay, roll_up_alone
 from dashboard.planted import planted_plans
 from data.synthetic.history import HistorySpec, write_history
 from experiments.plan import State
@@ -22,7 +23,7 @@ from monitoring.ground import Ground, opened
 from telemetry.metrics import metric
 from telemetry.parts import PartLog
 from telemetry.warehouse.embedded import EmbeddedWarehouse
-from tests.experiments.test_planted import lay, rolled_up
+from telemetry.warehouse.tables import USER_DAY
 from workspace.clock import FrozenClock
 from workspace.errors import InvalidValueError, UnknownError
 from workspace.paths import Paths
@@ -58,7 +59,7 @@ def home(folder: Path, users: int, weeks: int, *, planted: bool) -> tuple[Settin
     parts = PartLog(store, Paths(settings.home).ensure(), CLOCK)
     lay(parts, folder / "history")
     warehouse = EmbeddedWarehouse(parts, 512)
-    rolled_up(parts, warehouse)
+    roll_up_alone(parts, warehouse, USER_DAY)
     registry = Registry(store, clock=CLOCK)
     for plan, state in planted_plans(truth):
         over = state is not State.RUNNING
