@@ -8,7 +8,8 @@ from typing import Final
 
 SHORTEST_TELLING_BYTES: Final = 6
 """A text of n bytes turns up by chance about once in 256^n random bytes: six make it 4e-6 in a gigabyte."""
-_WORD: Final = re.compile(rb"[0-9A-Za-z_]")
+USER_NAMES: Final = ("user", "user_id", "users", "user_ids", "subject")
+"""Columns and fields that hold ids of people: only there is a short id a person, for a film may be called 7 too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,32 +70,50 @@ class Needles:
         return (self.user_id, *(text for number in self.pseudonyms for text in (str(number), f"{number:x}")))
 
     def is_in(self, text: str) -> bool:
-        """Tell whether a text names the person; a short id counts where it is a word of its own.
+        """Tell whether a text names the person; a short id counts where the text says that it is a user's.
 
         Example:
-            >>> Needles(user_id="ann7").is_in('{"user": "ann7"}'), Needles(user_id="ann7").is_in("ann77")
+            >>> Needles(user_id="anna-77").is_in('{"who": "anna-77"}'), Needles(user_id="7").is_in('{"film": "7"}')
             (True, False)
+            >>> Needles(user_id="7").is_in('{"user_id": "7"}'), Needles(user_id="7").is_in('{"users": [6, 7]}')
+            (True, True)
         """
+        if not self.telling and self._said.search(text):
+            return True
         if not any(word in text for word in self.words):
             return False
         content = text.encode("utf-8", "surrogatepass")
-        return any(self.count(content, form, words=not form.telling) for form in self._as_text)
+        return any(self.count(content, form) for form in self._as_text if form.telling)
+
+    def is_value(self, column: str, value: str) -> bool:
+        """Tell whether a value of a column names the person."""
+        return (column in USER_NAMES and value == self.user_id) or self.is_in(value)
+
+    def count_said(self, text: str) -> int:
+        """Return how often a text says of a short id that it is a user's."""
+        return len(self._said.findall(text))
+
+    @cached_property
+    def _said(self) -> re.Pattern[str]:
+        one = re.escape(self.user_id)
+        field = r"\buser(?:_?ids?|s)?\b[\"']?\s*(?:==|=|:)?\s*(?:\[[^\]]*?)?[\"'\s]?"
+        return re.compile(rf"(?i:{field})(?<![0-9A-Za-z_.-]){one}(?![0-9A-Za-z_.-])")
 
     def replaced(self, text: str, by: str) -> str:
-        """Return a text in which another word stands for every trace.
+        """Return a text in which another word stands for every trace; short ids are left to whoever knows the field.
 
         Example:
-            >>> Needles(user_id="ann7").replaced("ann7 and ann77", "erased")
-            'erased and ann77'
+            >>> Needles(user_id="anna-77", longer=("anna-779",)).replaced("anna-77 and anna-779", "erased")
+            'erased and anna-779'
         """
         for form in self._as_text if self.is_in(text) else ():
-            content, mark = text.encode("utf-8", "surrogatepass"), by.encode()
-            pieces, after = [], 0
-            for at in self._places(content, form.content, words=not form.telling):
-                if at >= after:
-                    pieces += [content[after:at], mark]
-                    after = at + len(form.content)
-            text = b"".join([*pieces, content[after:]]).decode("utf-8", "surrogatepass")
+            if form.telling:
+                content, pieces, after = text.encode("utf-8", "surrogatepass"), list[bytes](), 0
+                for at in self._places(content, form.content):
+                    if at >= after:
+                        pieces += [content[after:at], by.encode()]
+                        after = at + len(form.content)
+                text = b"".join([*pieces, content[after:]]).decode("utf-8", "surrogatepass")
         return text
 
     @cached_property
@@ -102,24 +121,19 @@ class Needles:
         words = {word.encode("utf-8", "surrogatepass") for word in self.words}
         return tuple(form for form in self.forms if form.content in words)
 
-    def count(self, content: bytes, form: Form, *, words: bool = False) -> int:
+    def count(self, content: bytes, form: Form) -> int:
         """Return how often a form stands in some bytes, other ids that contain it left out.
 
         Args:
             content: Where to look.
             form: What to look for.
-            words: Only where no letter or digit is next to it: for texts, and for ids too short to tell.
         """
-        return sum(1 for _ in self._places(content, form.content, words=words))
+        return sum(1 for _ in self._places(content, form.content))
 
-    def _places(self, content: bytes, needle: bytes, *, words: bool) -> Iterator[int]:
+    def _places(self, content: bytes, needle: bytes) -> Iterator[int]:
         at = content.find(needle)
         while at >= 0:
-            after = at + len(needle)
-            alone = not words or not (
-                _WORD.match(content[max(at - 1, 0) : at]) or _WORD.match(content[after : after + 1])
-            )
-            if alone and not self._of_another(content, at, needle):
+            if not self._of_another(content, at, needle):
                 yield at
             at = content.find(needle, at + 1)
 

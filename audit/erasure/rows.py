@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Delete, MetaData, Table, Text, cast, delete, or_, select, text
 from sqlalchemy.orm import Session
 
-from audit.erasure.needles import Needles
+from audit.erasure.needles import USER_NAMES, Needles
 from recommender.live import LiveInteraction, LiveUser
 from recommender.slates import ErasedSlate, SlateItemRow, SlateRow
 from workspace.clock import Clock
@@ -123,7 +123,7 @@ def _unnamed(session: Session, needles: Needles) -> dict[str, int]:
         for row in session.execute(select(*keys, *cells).where(wanted)).all():
             key = {column.name: value for column, value in zip(keys, row, strict=False)}
             old = {column.name: value for column, value in zip(texts, row[len(keys) :], strict=True)}
-            named = {name: value for name, value in old.items() if value and needles.is_in(value)}
+            named = {name: value for name, value in old.items() if value and needles.is_value(name, value)}
             if named:
                 changed[table.name] += 1
                 _take_out(session, table, key, named, needles)
@@ -159,29 +159,25 @@ def without(value: str, needles: Needles) -> str:
     """Return a text, JSON or not, in which the word ``erased`` stands for the person.
 
     Example:
-        >>> without('{"users": ["ann7", "bo"]}', Needles(user_id="ann7"))
-        '{"users": ["erased", "bo"]}'
+        >>> without('{"users": ["7", "8"], "film": "7"}', Needles(user_id="7"))
+        '{"users": ["erased", "8"], "film": "7"}'
     """
     try:
         document = json.loads(value)
     except ValueError:
-        return _text_without(value, needles)
+        return needles.replaced(value, ERASED)
     if not isinstance(document, dict | list):
-        return _text_without(value, needles)
+        return needles.replaced(value, ERASED)
     return json.dumps(_json_without(document, needles), ensure_ascii=False)
 
 
-def _json_without(value: Any, needles: Needles) -> Any:  # noqa: ANN401 - any JSON value
+def _json_without(value: Any, needles: Needles, field: str = "") -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
-        return {_text_without(str(name), needles): _json_without(item, needles) for name, item in value.items()}
+        return {needles.replaced(str(name), ERASED): _json_without(item, needles, name) for name, item in value.items()}
     if isinstance(value, list):
-        return [_json_without(item, needles) for item in value]
-    if isinstance(value, str):
-        return _text_without(value, needles)
-    if isinstance(value, int) and not isinstance(value, bool) and value in needles.pseudonyms:
+        return [_json_without(item, needles, field) for item in value]
+    if field in USER_NAMES and str(value) == needles.user_id:
         return ERASED
-    return value
-
-
-def _text_without(value: str, needles: Needles) -> str:
-    return needles.replaced(value, ERASED)
+    if isinstance(value, str):
+        return needles.replaced(value, ERASED)
+    return ERASED if type(value) is int and value in needles.pseudonyms else value

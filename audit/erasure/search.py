@@ -4,7 +4,8 @@ Plain bytes alone would miss much, so three readings go over the same files. *By
 *Unpacked*: what gzip, Zstandard, bzip2, xz and zip files hold. *Decoded*: the values of the columns of Parquet files
 (dictionary-encoded and compressed on disk) and of every table of the database (a long text of SQLite is cut into pages,
 so that bytes miss what crosses a cut). An id of fewer than six bytes turns up anywhere by chance: it is looked for as a
-value of its own and as a word of a text, and the proof says that plain bytes of such an id prove nothing.
+value where a column or a field holds users (a film may bear the same id), and the proof says that plain bytes of such
+an id prove nothing.
 """
 
 import bz2
@@ -192,13 +193,15 @@ def _file(home: Path, path: Path, needles: Needles, found: _Found) -> None:
 
 
 def _bytes(content: Any, path: Path, where: str, reading: str, needles: Needles, found: _Found) -> None:  # noqa: ANN401 - bytes or a map of them
-    is_text = path.suffix in _TEXTS
     for form in needles.forms:
-        if not form.telling and not is_text:
-            continue  # by chance; read as values where there are values
-        count = needles.count(content, form, words=not form.telling)
+        count = needles.count(content, form) if form.telling else 0
         if count:
             found.counts[where, form.name, reading] += count
+    if not needles.telling and path.suffix in _TEXTS:
+        # By chance anywhere, and a film may bear it too: only where the text says that it is a user's.
+        count = needles.count_said(bytes(content).decode("utf-8", "replace"))
+        if count:
+            found.counts[where, "id of a user, as the text says", reading] += count
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
@@ -227,7 +230,7 @@ def _parquet(path: Path, where: str, needles: Needles, found: _Found) -> None:
                 count = pc.sum(pc.is_in(column.cast(pa.int64(), safe=False), wanted)).as_py() or 0
                 found.counts[f"{where}: {name}", "pseudonym as a number", "decoded"] += count
             elif _holds_texts(kind):
-                count = sum(needles.is_in(text) for text in _texts(file, name, needles))
+                count = sum(needles.is_value(name, text) for text in _texts(file, name, needles))
                 found.counts[f"{where}: {name}", "as text", "decoded"] += count
 
 
@@ -282,7 +285,7 @@ def _tables(store: Store, needles: Needles, found: _Found, ledger: list[int], in
             query = select(text, *([table.c.seq] if table.name == LEDGER else []))
             query = query.where(or_(*(text.contains(word, autoescape=True) for word in needles.words)))
             with store.reading() as session:
-                rows = [row for row in session.execute(query) if row[0] and needles.is_in(row[0])]
+                rows = [row for row in session.execute(query) if row[0] and needles.is_value(column.name, row[0])]
             if table.name == LEDGER:
                 ledger += [row[1] for row in rows if row[1] not in ledger]
                 for row in rows:
@@ -293,7 +296,7 @@ def _tables(store: Store, needles: Needles, found: _Found, ledger: list[int], in
 
 
 def _by_form(content: bytes, needles: Needles) -> dict[str, int]:
-    return {form.name: needles.count(content, form, words=not form.telling) for form in needles.forms}
+    return {form.name: needles.count(content, form) for form in needles.forms if form.telling}
 
 
 def _explain_ledger(found: _Found, in_ledger: Counter[str]) -> None:

@@ -96,18 +96,20 @@ def test_bytes_alone_do_not_see_a_packed_column_and_decoding_does(tmp_path: Path
     assert hits == {"who": 3, "number": 1, "tags": 1}
 
 
-def test_short_id_is_a_word_of_texts_and_a_value_of_columns_never_chance_bytes(tmp_path: Path) -> None:
+def test_short_id_counts_where_a_field_holds_users_never_by_chance_nor_of_a_film(tmp_path: Path) -> None:
     needles = Needles(user_id="7", pseudonyms=(PSEUDONYM,))
     assert not needles.telling
     (tmp_path / "vectors.npy").write_bytes(b"7" * 100)
-    (tmp_path / "a.json").write_text('{"count": 17, "id": 77, "v": "c7d"}')
-    pq.write_table(pa.table({"who": ["17", "77"]}), tmp_path / "part.parquet")
+    (tmp_path / "a.json").write_text(
+        '{"film_id": "7", "n": 7, "user_id": "17", "users": [77, "7.5"], "at": "user 7-8"}'
+    )
+    pq.write_table(pa.table({"user_id": ["17", "77"], "film_id": ["7", "8"]}), tmp_path / "part.parquet")
     proof = found(tmp_path, needles)
-    assert proof.clean
+    assert proof.clean, proof.hits
     assert not proof.telling
-    (tmp_path / "a.json").write_text('{"user": "7"}')
-    pq.write_table(pa.table({"who": ["17", "7"]}), tmp_path / "part.parquet")
-    assert {hit.where for hit in found(tmp_path, needles).hits} == {"a.json", "part.parquet: who"}
+    (tmp_path / "a.json").write_text('{"users": ["6", "7"]}')
+    pq.write_table(pa.table({"user_id": ["17", "7"], "film_id": ["7", "8"]}), tmp_path / "part.parquet")
+    assert {hit.where for hit in found(tmp_path, needles).hits} == {"a.json", "part.parquet: user_id"}
 
 
 def test_file_that_cannot_be_read_makes_the_proof_unclean(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_value_that_crosses_pages_of_the_database_is_found_by_decoding(home: Pat
     connection.execute("INSERT INTO monitor_runs VALUES ('r', '2026-01-01', '2026-01-01', NULL, 1, '')")
     hidden = False
     for pad in range(4_000, 8_200, 5):
-        connection.execute("UPDATE monitor_runs SET report = ?", ("x" * pad + USER + "y" * 9_000,))
+        connection.execute("UPDATE monitor_runs SET report = ?", ("x" * pad + USER + "y" * (13_000 - pad),))
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         hidden = USER.encode() not in home.database.read_bytes()
