@@ -120,9 +120,8 @@ def terms(cause: "Cause") -> None:
         if cause.figure.side == "provider"
         else f"The films that make the difference score {_told(total)} for the group than for the reference."
     )
-    components.show(
-        f'<p class="rr-lede">{whose} Most of it comes from <strong>{components.text(carrier[0])}</strong>.</p>'
-    )
+    part = "Most of it" if len(blocks) > 1 else "All of it"
+    components.show(f'<p class="rr-lede">{whose} {part} comes from <strong>{components.text(carrier[0])}</strong>.</p>')
     left, right = st.columns(2)
     with left:
         components.waterfall(
