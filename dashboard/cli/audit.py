@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from dashboard.cli import options
+from dashboard.cli import audit_queue, options
 from dashboard.cli.group import helped
 from dashboard.cli.output import answer, progress_bars
 from dashboard.cli.session import ACTOR, parse_day, workspace
@@ -186,7 +186,7 @@ def cause(
 
         with progress_bars() as progress:
             found = auditing.cause(settings, report_id, key, actor=ACTOR, progress=progress)
-        answer(_plain(found), audit_rendering.cause, as_json=as_json)
+        answer(found.to_dict(), audit_rendering.cause, as_json=as_json)
 
 
 app = helped("Audit for bias: declare a plan, run it, hand out the report, verify it; the queue of odd metadata.")
@@ -196,6 +196,7 @@ app.command("list")(list_audits)
 app.command()(report)
 app.command()(verify)
 app.command()(cause)
+app.add_typer(audit_queue.app, name="queue")
 
 
 def _asked(index: str | None, panel: str | None, axis: Sequence[str] | None) -> dict[str, Any]:
@@ -236,9 +237,3 @@ def _check_target(form: str, out: Path | None, *, as_json: bool) -> None:
         raise InvalidValueError(f"--out == {str(out)!r}", "must be a file", "add a name to the folder")
     if not out.absolute().parent.is_dir():
         raise StateError(f"the folder {str(out.absolute().parent)!r} does not exist", hint="make it, or choose another")
-
-
-def _plain(found: Any) -> dict[str, Any]:  # noqa: ANN401 - audit.causes loads slowly
-    from dataclasses import asdict
-
-    return asdict(found)

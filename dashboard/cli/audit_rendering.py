@@ -13,6 +13,12 @@ from dashboard.cli.output import Document, printable
 
 _STYLES: Final = {"disparity": "bold red", "flagged": "yellow", "parity shown": "green"}
 _RANKS: Final = ("disparity", "flagged")
+_CAUSES: Final[Mapping[str, Sequence[str]]] = {
+    "films": ("film", "title", "shown to the group", "to the reference", "difference"),
+    "blocks": ("block", "difference of score terms"),
+    "features": ("block", "feature", "difference"),
+    "personas": ("persona", "group", "name", "list"),
+}
 _COUNTED: Final = ("disparity", "flagged", "not enough evidence", "parity shown")
 _MOST_ROWS: Final = 20
 _MOST_PLACES: Final = 20
@@ -100,37 +106,29 @@ def verification(document: Document) -> RenderableType:
 
 
 def cause(document: Document) -> RenderableType:
-    """Draw what is behind a row."""
-    parts: list[RenderableType] = [_line(str(document.get("figure", "")), style="bold")]
-    for name, value in document.items():
-        if name == "figure" or value in (None, "", (), [], {}):
-            continue
-        parts += [Text(), _line(names.sentence(name), style="bold"), *_cause_part(value)]
+    """Draw what is behind a row: films, personas, the score terms that differ, and one pair asked again."""
+    row = document["figure"]
+    parts: list[RenderableType] = [_line(names.figure(row), style="bold"), _line(row["words"])]
+    for name, columns in _CAUSES.items():
+        if document[name]:
+            table = _table(*columns)
+            for one in document[name][:_MOST_ROWS]:
+                table.add_row(*_texts(*map(_cell, one)))
+            parts += [Text(), table]
+    replay = document["replay"]
+    if replay:
+        alike = "identical" if replay["identical"] else "different"
+        parts += [
+            Text(),
+            _line(f"Asked again, {replay['persona_id_a']} and {replay['persona_id_b']} get {alike} lists."),
+        ]
     return Group(*parts)
 
 
-def _cause_part(value: Any) -> list[RenderableType]:  # noqa: ANN401 - rows, facts or a sentence
-    if isinstance(value, Mapping):
-        return [_facts([(names.sentence(str(key)), _cell(one)) for key, one in value.items()])]
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return [_line(_cell(value))]
-    rows = list(value)[:_MOST_ROWS]
-    if rows and isinstance(rows[0], Mapping):
-        table = _table(*map(str, rows[0]))
-        for row in rows:
-            table.add_row(*_texts(*map(_cell, row.values())))
-        return [table]
-    return [_line(f"  {_cell(row)}") for row in rows]
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401 - whatever a cause holds
+def _cell(value: Any) -> str:  # noqa: ANN401 - an id, a share, a list of films
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_cell, value))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_cell(one)}" for key, one in value.items())
-    return str(value)
+    return ", ".join(map(_cell, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _figures(rows: Iterable[Mapping[str, Any]]) -> Table:
