@@ -179,7 +179,7 @@ _RULES: Final = """
 .rr-table th[scope=row] {font-weight:400; min-width:6rem}
 .rr-table td:not(.n):not(.tight) {min-width:5.5rem}
 .rr-table .tight {white-space:nowrap}
-.rr-table .long {min-width:15rem}
+.rr-table td.long:not(.n):not(.tight) {min-width:15rem}
 .rr-table .n {text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap}
 .rr-table tr.total th, .rr-table tr.total td {font-weight:600; border-top:2px solid var(--rr-ink)}
 .rr-track {position:relative; height:1.05rem; min-width:7rem; margin-top:.18rem;
