@@ -12,6 +12,7 @@ from recommender.catalogue import Catalogue, save_catalogue
 from recommender.configuration import DEFAULT_WEIGHTS, Configuration
 from recommender.engine import Recommender
 from recommender.index import Manifest
+from tests.made_once import made_once
 from tests.recommender import world
 from workspace.clock import FrozenClock
 from workspace.paths import Paths
@@ -52,31 +53,37 @@ class Workspace:
         return build_index(self.settings, catalogue, options=wanted, clock=FrozenClock(world.NOW))
 
 
-def provision(home: Path, *, without: tuple[str, ...]) -> Workspace:
-    settings, known, clock = settings_of(home), world.catalogue(), FrozenClock(world.NOW)
-    save_catalogue(known, Paths(home).ensure())
-    versions = [
-        build_index(
-            settings,
-            known,
-            options=BuildOptions(without=without, configuration=Configuration(weights=weights)),
-            clock=clock,
-        ).version
-        for weights in (RERANKED, WEIGHTS)
-    ]
-    return Workspace(home, known, versions[1], versions[0])
+def provision(factory: pytest.TempPathFactory, name: str, *, without: tuple[str, ...]) -> Workspace:
+    """Return a workspace with the world in it, built by one test process and copied by the others."""
+    known, clock = world.catalogue(), FrozenClock(world.NOW)
+
+    def make(folder: Path) -> list[str]:
+        settings = settings_of(folder / "home")
+        save_catalogue(known, Paths(settings.home).ensure())
+        return [
+            build_index(
+                settings,
+                known,
+                options=BuildOptions(without=without, configuration=Configuration(weights=weights)),
+                clock=clock,
+            ).version
+            for weights in (RERANKED, WEIGHTS)
+        ]
+
+    folder, (reranked, version) = made_once(factory, name, make)
+    return Workspace(folder / "home", known, version, reranked)
 
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The world with every block, texts encoded by the real model; nobody may change it, only log slates."""
-    return provision(tmp_path_factory.mktemp("told") / "home", without=())
+    return provision(tmp_path_factory, "told", without=())
 
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The world without the text block: quick to build on; nobody may change it."""
-    return provision(tmp_path_factory.mktemp("plain") / "home", without=("text",))
+    return provision(tmp_path_factory, "plain", without=("text",))
 
 
 @pytest.fixture(scope="session")

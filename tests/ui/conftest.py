@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.made_once import made_once
 from tests.ui import small_world
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +33,24 @@ class Console:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, str]]:
-    home = tmp_path_factory.mktemp("console") / "home"
-    return home, small_world.build(home)
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, str], str]:
+    """A workspace with telemetry, its two index versions, the current one last, and a transaction that was logged."""
+
+    def make(folder: Path) -> tuple[tuple[str, str], str]:
+        return small_world.build(folder / "home"), small_world.telemetry(folder / "home")
+
+    folder, (versions, transaction) = made_once(tmp_path_factory, "console", make)
+    return folder / "home", tuple(versions), transaction
 
 
 @pytest.fixture(scope="session")
-def transaction(world: tuple[Path, tuple[str, str]]) -> str:
-    """A logged transaction of the world's telemetry, which is made for it."""
-    return small_world.telemetry(world[0])
+def world(made: tuple[Path, tuple[str, str], str]) -> tuple[Path, tuple[str, str]]:
+    return made[0], made[1]
+
+
+@pytest.fixture(scope="session")
+def transaction(made: tuple[Path, tuple[str, str], str]) -> str:
+    return made[2]
 
 
 @pytest.fixture(scope="session")
