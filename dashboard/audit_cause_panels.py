@@ -7,7 +7,7 @@ import streamlit as st
 from audit.results import Figure, Verdict
 from dashboard import access, components, controls, words
 from dashboard import audit_words as told
-from dashboard.audit_group_panels import gravest_first
+from dashboard.audit_group_panels import gravest_first, wide
 from dashboard.loaders import audits as loaders
 from workspace.errors import UnknownError
 
@@ -163,7 +163,7 @@ def personas(cause: "Cause") -> None:
     components.table(
         ("Persona", "Group", "Name", "Shown, first to last"),
         [
-            (persona, told.group(group), name or told.NONE, _films(shown))
+            (persona, told.group(group), name or told.NONE, wide(_films(shown)))
             for persona, group, name, shown in cause.personas
         ],
         caption="Personas whose lists differ most; none of them is a person",

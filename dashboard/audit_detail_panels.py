@@ -90,7 +90,7 @@ def _found(report: Report) -> None:
     components.table(
         ("Figure", "Verdict", "n", "Ratio", "Adjusted p"),
         [
-            (components.Markup(f'<div class="long">{components.text(told.place(one))}</div>'),
+            (audit_group_panels.wide(told.place(one)),
              audit_group_panels.verdict(report, one), told.number(one.n), told.ratio(one.ratio, one.ratio_interval),
              told.p_value(one.p_adjusted))
             for one in worst[:_MOST_FOUND]
@@ -131,7 +131,7 @@ PANELS: Final[Mapping[str, Callable[[Report], None]]] = {
     "Proxy leak": audit_invariance_panels.leaks,
     "Markets": audit_invariance_panels.markets,
     "Cause": audit_cause_panels.draw,
-    "Plan & hashes": audit_front_panels.draw,
+    "Plan and hashes": audit_front_panels.draw,
 }
 
 

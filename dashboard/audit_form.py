@@ -96,7 +96,11 @@ def _statistics(axes: Sequence[str], measures: Sequence[str]) -> dict[str, Any]:
         for measure in measures
     }
     family = _several(
-        "Declared family: confirmatory tests", offered, "family", (), placeholder="Every user group by every measure"
+        "Declared family: confirmatory tests",
+        offered,
+        "family",
+        (),
+        placeholder="Left open: the usual one",
     )
     cells = st.columns(4, vertical_alignment="bottom")
     alpha = cells[0].number_input("Family-wise error, %", 0.1, 20.0, 100 * _USUAL.alpha, 0.5, key="alpha",

@@ -1,4 +1,4 @@
-"""The tab *Plan & hashes* of *Audit*: what was declared, what was audited, how, and how it is found again."""
+"""The tab *Plan and hashes* of *Audit*: what was declared, what was audited, how, and how it is found again."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final

@@ -47,7 +47,7 @@ def _draw(report: "Report", side: Side, nothing: str) -> None:
     _any_difference(report, first)
     draw_chart(report, shown)
     draw_table(report, shown, f"{told.measure(first.measure)} by {_axes(first)}, the gravest first")
-    _in_words(shown)
+    in_words([one.words for one in shown])
     bias_table(report, first)
 
 
@@ -212,15 +212,17 @@ def cause_link(report: "Report", one: Figure, label: str, tone: components.Tone)
     return components.Markup(f"{components.pill(label, tone).markup} {way.markup}")
 
 
-def _in_words(figures: Sequence[Figure]) -> None:
-    said = [one for one in figures if one.words]
-    if not said:
-        return
-    items = "".join(f"<li>{components.text(one.words)}</li>" for one in said)
-    components.show(
-        f"<details><summary>{words.count(len(said), 'figure')} of this table in sentences</summary>"
-        f"<ul>{items}</ul></details>"
-    )
+def in_words(said: Sequence[str]) -> None:
+    """Say the rows of the table above in sentences, for whoever reads no table."""
+    items = "".join(f"<li>{components.text(one)}</li>" for one in said if one)
+    if items:
+        counted = words.count(len([one for one in said if one]), "row")
+        components.show(f"<details><summary>{counted} of this table in sentences</summary><ul>{items}</ul></details>")
+
+
+def wide(value: object) -> components.Markup:
+    """Return a text for a cell that stays readable on a narrow screen."""
+    return components.Markup(f'<div class="long">{components.text(value)}</div>')
 
 
 def bias_table(report: "Report", one: Figure) -> None:

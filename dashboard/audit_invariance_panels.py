@@ -9,6 +9,7 @@ import streamlit as st
 from audit.results import Leak, Pooled, Swap
 from dashboard import audit_words as told
 from dashboard import components, controls, words
+from dashboard.audit_group_panels import in_words, wide
 from dashboard.loaders import audits as loaders
 from dashboard.panels import mode
 
@@ -34,15 +35,17 @@ def swaps(report: "Report") -> None:
         "for film. There is no tolerance: any pair that differs names the block that let the attribute in.</p>"
     )
     components.table(
-        ("Swapped", "Verdict", "Pairs", "Lists that differ", "By a rule", "In words"),
+        ("Swapped", "Verdict", "Pairs", "Lists that differ", "By a rule"),
         [
             (told.axis(one.attribute), components.pill(*swap_verdict(one)), f"{one.pairs:,}", f"{one.differing:,}",
-             f"{one.by_rule:,}", one.words)
+             f"{one.by_rule:,}")
             for one in found
         ],
         numeric=("Pairs", "Lists that differ", "By a rule"), tight=("Verdict",),
         caption="What swapping one attribute changed, histories alike",
     )  # fmt: skip
+    items = "".join(f"<li>{components.text(one.words)}</li>" for one in found)
+    components.show(f"<ul>{items}</ul>")
     for one in found:
         if one.leaking_blocks or one.examples:
             _swap(report, one)
@@ -79,10 +82,10 @@ def _swap(report: "Report", one: Swap) -> None:
         components.show(f'<p class="rr-muted">The way to its cause: {way.markup}</p>')
 
 
-def _example(example: Mapping[str, Any]) -> tuple[str, ...]:
+def _example(example: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         str(example.get("persona", told.NONE)), str(example.get("other", told.NONE)),
-        _films(example.get("films_before")), _films(example.get("films_after")),
+        wide(_films(example.get("films_before"))), wide(_films(example.get("films_after"))),
         words.block(str(example.get("block", ""))) or told.NONE,
     )  # fmt: skip
 
@@ -109,16 +112,17 @@ def leaks(report: "Report") -> None:
     declared = {one.attribute for one in report.findings.swaps if one.declared}
     _draw_leaks(shown, declared)
     components.table(
-        ("Block", "Verdict", "AUC", "Interval", "n", "Groups", "Adjusted p", "In words"),
+        ("Block", "Verdict", "AUC", "Interval", "n", "Groups", "Adjusted p"),
         [
             (block(one), components.pill(*leak_verdict(one, declared)), _area(one),
              _between(one), f"{one.n:,}",
-             f"{one.groups:,}", told.p_value(one.p_adjusted), one.words)
+             f"{one.groups:,}", told.p_value(one.p_adjusted))
             for one in shown
         ],
         numeric=("AUC", "Interval", "n", "Groups", "Adjusted p"), tight=("Verdict",),
         caption=f"{told.axis(str(axis))}: how well it can be told from each block; p adjusted over all blocks and axes",
     )  # fmt: skip
+    in_words([one.words for one in shown])
     carrying = [one for one in found if one.carries]
     if carrying:
         components.table(
@@ -185,16 +189,17 @@ def markets(report: "Report") -> None:
         return
     shown = _choose_pooled(found)
     components.table(
-        ("Comparison", "Pooled ratio", "p", "Heterogeneity p", "Markets", "In words"),
+        ("Comparison", "Pooled ratio", "p", "Heterogeneity p", "Markets"),
         [
-            (components.Markup(f'<div class="long">{components.text(_pooled(one))}</div>'),
+            (wide(_pooled(one)),
              told.ratio(one.ratio, one.interval), told.p_value(one.p), told.p_value(one.heterogeneity_p),
-             f"{len(one.markets):,}", one.words)
+             f"{len(one.markets):,}")
             for one in shown
         ],
         numeric=("Pooled ratio", "p", "Heterogeneity p", "Markets"),
         caption="Pooled over markets by Mantel and Haenszel, the least alike first",
     )  # fmt: skip
+    in_words([one.words for one in shown])
     components.show(
         '<p class="rr-muted">The heterogeneity p asks whether the markets agree: a small one says that one figure for '
         "all hides what differs between them. None of these p is adjusted: they say where to look.</p>"

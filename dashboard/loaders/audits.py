@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -160,20 +160,23 @@ def _groups(stamped: str, axis: str) -> list[str]:  # noqa: ARG001 - what the ca
 
 
 def draft(fields: Mapping[str, Any]) -> AuditPlan:
-    """Return the plan that fields make, undeclared; what they leave open is filled from the workspace.
+    """Return the plan that fields make, undeclared; what they leave open is filled as the command line fills it.
 
     Args:
-        fields: Of a plan, ``index_version`` among them.
+        fields: Of a plan; an empty family is left open too.
+
+    Raises:
+        InvalidValueError: When a field is outside its limits.
     """
-    usual = _usual(load_settings(), str(fields["index_version"]), stamp())
-    return replace(usual, **fields)
+    given = {name: value for name, value in fields.items() if name != "family" or value}
+    return _draft(load_settings(), given, stamp())
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _usual(settings: Settings, version: str, stamped: str) -> AuditPlan:  # noqa: ARG001 - what the catalogue is
+@st.cache_data(max_entries=64, show_spinner=False)
+def _draft(settings: Settings, given: dict[str, Any], stamped: str) -> AuditPlan:  # noqa: ARG001 - what is current
     from dashboard import auditing
 
-    return auditing.draft(settings, index_version=version)
+    return auditing.draft(settings, **given)
 
 
 def declare(plan: AuditPlan, actor: str) -> AuditPlan:

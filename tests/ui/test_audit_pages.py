@@ -28,7 +28,7 @@ except RecommendrError as problem:
     components.error(problem)
 """
 World = tuple[Path, tuple[str, str]]
-TABS = ("By user group", "By film group", "Names swapped", "Proxy leak", "Markets", "Cause", "Plan & hashes")
+TABS = ("By user group", "By film group", "Names swapped", "Proxy leak", "Markets", "Cause", "Plan and hashes")
 
 
 def opened(home: Path, monkeypatch: pytest.MonkeyPatch, page: str, **address: str) -> AppTest:
