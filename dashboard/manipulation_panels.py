@@ -28,9 +28,9 @@ def queue() -> None:
         )
     else:
         components.table(
-            ("Film", "Studio", "State", "Score", "Exposure", "Strongest reason", "Since (UTC)"),
+            ("Film", "Studio", "State", "Score", "Lift", "Strongest reason", "Since (UTC)"),
             [_row(one) for one in waiting[: loader.MOST_SHOWN]],
-            numeric=("Score", "Exposure"),
+            numeric=("Score", "Lift"),
             tight=("State", "Since (UTC)"),
             caption=words.count(len(waiting), "film waits", "films wait") + ", appeals first, then by score",
         )
@@ -147,14 +147,17 @@ def edits() -> None:
         return
     ids = [one.snapshot_id for one in entries]
     named = {one.snapshot_id: f"{one.snapshot_id}, {one.imported_at[:16].replace('T', ' ')}" for one in entries}
+    # Against the catalogue that is served, whatever was imported last.
+    served = next((row for row, one in enumerate(entries) if one.current), 0)
+
+    def shown(snapshot: str) -> str:
+        return named.get(snapshot, snapshot)
+
     left, right = st.columns(2)
-    before = left.selectbox(
-        "Before", ids, index=1, format_func=lambda one: named.get(one, one), key="before", bind="query-params"
-    )
-    after = right.selectbox(
-        "After", ids, index=0, format_func=lambda one: named.get(one, one), key="after", bind="query-params"
-    )
-    found = loader.edits(loader.home(), before or ids[1], after or ids[0])
+    first = 0 if served else 1
+    before = left.selectbox("Before", ids, index=first, format_func=shown, key="before", bind="query-params")
+    after = right.selectbox("After", ids, index=served, format_func=shown, key="after", bind="query-params")
+    found = loader.edits(loader.home(), before, after)
     if not found.edits:
         components.banner("No film that both know was edited.", tone="good")
         return
@@ -175,7 +178,7 @@ def edits() -> None:
             for one in found.edits[:_MOST_EDITS]
         ],
         numeric=("Before", "After", "Gain"),
-        caption=f"The {min(len(found.edits), _MOST_EDITS)} edits that gain most, of {len(found.edits)}",
+        caption=f"Edits by their gain, at most {_MOST_EDITS} of {len(found.edits)}",
     )  # fmt: skip
 
 
