@@ -23,7 +23,7 @@ from dashboard.provisioning import WORLD
 from dashboard.stuffing import PLANTED, plant_stuffing
 from dashboard.versions import ledger_of
 from data.synthetic.leak import gain_for, separating
-from recommender.catalogue import Catalogue, load_catalogue, switch_catalogue
+from recommender.catalogue import Catalogue, load_catalogue
 from recommender.features import layout
 from recommender.features.stored import FEATURES_FILE, MEANS_FILE
 from recommender.index import current_version, open_version, write_version
@@ -85,9 +85,6 @@ def plant_bias(settings: Settings, *, progress: Progress, clock: Clock | None = 
 def _synthetic(paths: Paths) -> Catalogue:
     """Return the current catalogue of a synthetic workspace."""
     catalogue = load_catalogue(paths)
-    if PLANTED in catalogue.manifest:  # killed between saving the stuffed snapshot and switching back
-        switch_catalogue(paths, str(catalogue.manifest[PLANTED]["clean_snapshot_id"]))
-        catalogue = load_catalogue(paths)
     if WORLD not in catalogue.manifest:
         raise StateError(
             "the workspace does not hold a synthetic world",

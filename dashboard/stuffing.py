@@ -166,7 +166,7 @@ def _encoded(view: View, rows: Rows, films: pd.DataFrame) -> Encoded:
 
 
 def _save(paths: Paths, view: View, stuffed: _Stuffed, clock: Clock) -> Catalogue:
-    """Save the snapshot and make the clean one current again."""
+    """Save the snapshot beside the clean one, which stays current."""
     clean = view.catalogue
     films = clean.films.copy()
     places = [clean.film_row(film) for film in stuffed.films[Film.ID]]
