@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=4, help="worlds of 600 films")
     parser.add_argument("--large", type=int, default=1, help="worlds of 5,000 films")
     parser.add_argument("--real", type=Path, default=None, help="MovieLens folder")
+    parser.add_argument("--append", action="store_true", help="add to the page instead of writing it anew")
     parser.add_argument("--out", type=Path, default=PAGE)
     given = parser.parse_args()
     began = time.process_time()
@@ -95,7 +96,10 @@ def main() -> None:
                     (one.score > strict, one.score > usual, one.lift)
                     for one in gate.judge(pd.concat(parts, ignore_index=True))
                 ]
-    write_text(given.out, page(found, clean, timed, time.process_time() - began, given))
+    text = page(found, clean, timed, time.process_time() - began, given)
+    if given.append:
+        text = given.out.read_text("utf-8") + text[text.index("Worlds: ") :]
+    write_text(given.out, text)
 
 
 def page(found: Found, clean: Clean, timed: dict[str, list[float]], seconds: float, given: argparse.Namespace) -> str:
