@@ -14,7 +14,8 @@ A ratio to 0 is "not estimable": no number, no verdict.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,10 +26,10 @@ from audit.detectable import detectable_ratio
 from audit.disparity import Interval, score_interval
 from audit.results import Verdict
 from experiments.estimates import check_alpha, critical_value
-from experiments.multiplicity import adjust, matching_alpha
+from experiments.multiplicity import Correction, adjust, matching_alpha
 from workspace.errors import InvalidValueError, NotEstimableError
 
-OUTSIDE_FAMILY = "outside the declared family: listed, not judged"
+OUTSIDE_FAMILY: Final = "outside the declared family: listed, not judged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,9 +208,10 @@ def judge(
     inside = np.array(in_family, dtype=bool)
     adjusted = np.full(p.shape, np.nan)
     tests = np.zeros(p.shape, dtype=np.int64)
-    for members, method in ((inside, "holm"), (~inside, "bh")):
+    corrections: tuple[tuple[NDArray[np.bool_], Correction], ...] = ((inside, "holm"), (~inside, "bh"))
+    for members, correction in corrections:
         if members.any():
-            adjusted[members] = adjust(p[members], "holm" if method == "holm" else "bh")
+            adjusted[members] = adjust(p[members], correction)
             tests[members] = (~np.isnan(p[members])).sum()
     return [
         _judged(one, float(after), bool(member), alpha, parity, int(m))
@@ -311,8 +313,6 @@ def _compare(
 
 
 def _filled(facts: Comparison, contrast: Contrast | None, alpha: float, most: float | None) -> Comparison:
-    from dataclasses import replace
-
     value, held = facts.value, facts.value_reference
     if value is None or held is None or contrast is None:
         return replace(facts, reason="not estimable: nothing varies in either group")

@@ -39,9 +39,11 @@ class DifferencingGuard:
     Args:
         sizes: Units of every finest cell; every filter is a set of these.
         k: Least units an answer, or a difference of answers, may be about.
+        answered: Filters answered earlier, as `answered` has them: taken as they are, for they are out.
 
     Raises:
         InvalidValueError: When a size is negative or no whole number, or ``k`` below 2.
+        UnknownError: When an earlier filter has a cell that is not of this population.
 
     Example:
         >>> guard = DifferencingGuard({"KG free": 40, "KG premium": 3, "UZ": 50}, k=10)
@@ -53,7 +55,9 @@ class DifferencingGuard:
         audit.suppression.differencing.DifferencingError: 'KG without premium' beside 'KG' tells about ...
     """
 
-    def __init__(self, sizes: Mapping[Any, int], *, k: int) -> None:
+    def __init__(
+        self, sizes: Mapping[Any, int], *, k: int, answered: Iterable[tuple[str, Iterable[Cell]]] = ()
+    ) -> None:
         self._k = check_scalar(k, "k", ge=2)
         for cell, size in sizes.items():
             check_scalar(size, f"units of {cell}", ge=0)
@@ -61,7 +65,7 @@ class DifferencingGuard:
                 raise InvalidValueError(f"units of {cell} == {size}", "must be a whole number")
         self._sizes = {cell: int(size) for cell, size in sizes.items()}
         self._place = {cell: at for at, cell in enumerate(self._sizes)}
-        self._answered: dict[frozenset[Cell], str] = {}
+        self._answered: dict[frozenset[Cell], str] = {self._known(cells): name for name, cells in answered}
 
     @property
     def answered(self) -> tuple[tuple[str, frozenset[Cell]], ...]:
