@@ -7,6 +7,7 @@ Source: RFC 8785 (JSON Canonicalization Scheme) for the canonical form; Haber an
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,6 +27,9 @@ from workspace.store import Base, Store
 
 GENESIS: Final = "0" * 64
 _VERIFIED_AT_A_TIME: Final = 5_000
+_NUMBERS_THAT_DIFFER: Final = re.compile(r"\d[.eE]|\d{16}|-0")
+"""Also met inside texts, which then take the slow way to the same answer."""
+_PLAIN: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
 
 class LedgerRow(Base):
@@ -279,10 +283,9 @@ def _fault(expected: int, previous_hash: str, seq: int, stored: Mapping[str, byt
     try:
         record: dict[str, Any] = {key: value.decode() for key, value in stored.items()}
         details = json.loads(record["details"])
-        canonical = _canonical(details).decode()
-        record["details"] = details
+        canonical = _canonical_again(record["details"], details)
         claimed_previous, claimed = record.pop("previous_hash"), record.pop("hash")
-        computed = _chained(previous_hash, {**record, "seq": seq})
+        computed = _chained_text(previous_hash, record, seq, details, canonical)
     except (ValueError, RecursionError) as error:
         return f"its text is damaged: {error}"
     if claimed_previous != previous_hash:
@@ -292,6 +295,34 @@ def _fault(expected: int, previous_hash: str, seq: int, stored: Mapping[str, byt
     if claimed != computed:
         return "its content does not give its hash"
     return ""
+
+
+def _canonical_again(text: str, value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """Return the canonical form of what a text was read as.
+
+    For plain ASCII without fractions and large numbers the serialiser of the standard library gives the same bytes as
+    RFC 8785 asks for, in a tenth of the time; a text it gives back unchanged is canonical.
+    """
+    if text.isascii() and not _NUMBERS_THAT_DIFFER.search(text) and text == _PLAIN(value):
+        return text
+    return _canonical(value).decode()
+
+
+def _chained_text(
+    previous_hash: str,
+    record: Mapping[str, str],
+    seq: int,
+    details: Any,  # noqa: ANN401 - whatever JSON can hold
+    canonical: str,
+) -> str:
+    """Return the hash of a record whose details are at hand as a value and in canonical form."""
+    texts = {name: value for name, value in record.items() if name != LedgerRow.details.key}
+    if not all(map(str.isascii, texts.values())):
+        return _chained(previous_hash, {**texts, LedgerRow.details.key: details, "seq": seq})
+    fields = {name: _PLAIN(value) for name, value in texts.items()}
+    fields |= {LedgerRow.details.key: canonical, "seq": str(seq)}
+    body = ",".join(f'"{name}":{fields[name]}' for name in sorted(fields))
+    return hashlib.sha256(f"{previous_hash}{{{body}}}".encode()).hexdigest()
 
 
 def _broken(length: int, broken_at: int, reason: str, head: str) -> LedgerVerdict:

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workspace import logs
 from workspace.clock import FrozenClock
 from workspace.errors import IntegrityError, InvalidValueError
-from workspace.ledger import GENESIS, Ledger, LedgerHead
+from workspace.ledger import GENESIS, Ledger, LedgerHead, _canonical_again
 from workspace.paths import Paths
 from workspace.settings import Settings
 from workspace.store import Store
@@ -229,3 +233,18 @@ def test_details_are_stored_as_canonical_text(home: Paths, ledger: Ledger) -> No
         (text,) = connection.execute("SELECT details FROM ledger").fetchone()
     assert text == '{"a":"é","b":1}'
     assert json.loads(text) == {"a": "é", "b": 1}
+
+
+SMALL = st.floats(-1e6, 1e6) | st.integers(-(2**53) + 1, 2**53 - 1)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | SMALL | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_short_cut_of_a_verification_agrees_with_rfc8785(value: Any) -> None:
+    for text in (rfc8785.dumps(value).decode(), json.dumps(value), json.dumps(value, indent=1)):
+        assert _canonical_again(text, json.loads(text)) == rfc8785.dumps(json.loads(text)).decode()
