@@ -24,7 +24,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from audit.judging import Comparison, judge
 from audit.personas import build_panel
-from audit.plan import CAST_ORIGIN, GENDER, NAME_ORIGIN, AuditPlan
+from audit.plan import CAST_ORIGIN, NAME_ORIGIN, AuditPlan
 from audit.results import Verdict
 from audit.runs.leaks import WHOLE, leak_table
 from audit.runs.measuring import SHARED, Measured, measure
@@ -70,7 +70,6 @@ def looked_at(subject: Subject, kind: str, seed: int, tastes: int, axes: tuple[s
         "disparities": [_told(row) for row in found],
         "placed": sum(_is_placed(row) for row in found),
         "leaks": sorted({leak.block for leak in leaks if leak.carries and leak.axis == NAME_ORIGIN}),
-        "leaks_elsewhere": sum(leak.carries for leak in leaks if leak.axis != NAME_ORIGIN),
         **_swaps(measured, subject, vectors),
     }
 
@@ -123,7 +122,7 @@ def as_markdown(rows: Rows, truth: dict[str, Any]) -> str:
         ),
         _table(
             ["version, panel", "runs", "users each", "tests each", "runs with a disparity", "share (95 %)",
-             "runs with a failed swap", "runs with a leaking block", "leak on another axis"],
+             "runs with a failed swap", "runs with a leaking block"],
             body,
         ),
     ]  # fmt: skip
@@ -148,7 +147,6 @@ def _line(words: str, own: Rows) -> list[object]:
     return [
         words, len(own), f"{users:,}", tests, wrong, f"{wrong / len(own):.1%} ({low:.1%} to {high:.1%})",
         sum(bool(row["failed"]) for row in own), sum(bool(row["leaks"]) for row in own),
-        sum(bool(row["leaks_elsewhere"]) for row in own),
     ]  # fmt: skip
 
 
@@ -190,7 +188,7 @@ def main() -> None:
         if job == "leaking":
             found = looked_at(subjects["leaking_version"], "personas", seed, LEAKING_TASTES, (NAME_ORIGIN,))
         else:
-            found = looked_at(subjects["clean_version"], job, seed, CLEAN_TASTES, (NAME_ORIGIN, GENDER))
+            found = looked_at(subjects["clean_version"], job, seed, CLEAN_TASTES, (NAME_ORIGIN,))
         rows.append({"job": job, "seed": seed, **found})
         with chosen.keep.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rows[-1]) + "\n")

@@ -7,6 +7,7 @@ import rfc8785
 
 from audit.causes import Cause, trace
 from audit.panel import Panel
+from audit.personas import build_panel
 from audit.plan import CROSS, GENDER, MARKET, NAME_ORIGIN, ORIGIN_COUNTRY, PREMIUM, REGION, AuditPlan
 from audit.results import Findings, Verdict
 from audit.runs import STAGES, refuse_unplanned, run_audit
@@ -305,8 +306,6 @@ def test_hits_by_hand(small_world: Workspace, small_view: View) -> None:
 
 
 def _panel(workspace: Workspace, view: View) -> Panel:
-    from audit.personas import build_panel
-
     return build_panel(_plan(workspace, axes=(GENDER,), family=()), view)
 
 
