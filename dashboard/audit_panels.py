@@ -107,8 +107,8 @@ def declare() -> None:
     plan = loaders.draft(audit_form.ask())
     components.stats([("SHA-256 of the plan as it stands", plan.plan_hash[:16], plan.plan_hash[16:])])
     components.show(
-        f'<p class="rr-muted">It declares {len(plan.tests)} confirmatory tests. Every field goes into the hash. Once it is '
-        "declared, the ledger holds the hash, and the run refuses what the plan does not name.</p>"
+        f'<p class="rr-muted">It declares {len(plan.tests)} confirmatory tests. Every field goes into the hash. Once '
+        "it is declared, the ledger holds the hash, and the run refuses what the plan does not name.</p>"
     )
     left, right = st.columns(2)
     only = left.button("Declare", width="stretch")
