@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dashboard.cli import app
+from tests.made_once import made_once
 
 FILMS = 120
 USERS = 60
@@ -50,19 +51,23 @@ def call(home: Path, *arguments: object) -> Answer:
 @pytest.fixture(scope="session")
 def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace made by ``recommendr init``; tests may log slates in it, and nothing else."""
-    home = tmp_path_factory.mktemp("ready") / "home"
-    made = call(home, "init", "--weeks", 0, "--films", FILMS, "--users", USERS, "--seed", SEED)
-    assert made.code == 0, made.stderr
-    assert made.document["status"] == "created"
-    return home
+    return made_once(tmp_path_factory, "ready", _made_ready)[0] / "home"
 
 
 @pytest.fixture(scope="session")
-def telemetry_home(ready_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def telemetry_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small workspace with three weeks of telemetry, made by ``recommendr init``."""
-    home = tmp_path_factory.mktemp("telemetry") / "home"
-    shutil.copytree(ready_home, home)
-    made = call(home, "init", "--weeks", WEEKS)
+
+    def make(folder: Path) -> None:
+        shutil.copytree(made_once(tmp_path_factory, "ready", _made_ready)[0], folder, dirs_exist_ok=True)
+        made = call(folder / "home", "init", "--weeks", WEEKS)
+        assert made.code == 0, made.stderr
+        assert made.document["status"] == "ready"
+
+    return made_once(tmp_path_factory, "telemetry", make)[0] / "home"
+
+
+def _made_ready(folder: Path) -> None:
+    made = call(folder / "home", "init", "--weeks", 0, "--films", FILMS, "--users", USERS, "--seed", SEED)
     assert made.code == 0, made.stderr
-    assert made.document["status"] == "ready"
-    return home
+    assert made.document["status"] == "created"
