@@ -44,11 +44,11 @@ class World:
     draws: int
 
 
-def worlds(small: int, large: int, real: Path | None) -> list[World]:
+def worlds(small: int, large: int, draws: int, real: Path | None) -> list[World]:
     """Return the catalogues."""
     made = [
-        World(f"synthetic, {n} films", generate(WorldSpec(films=n, users=1, seed=seed, end=END)).films, draws)
-        for n, count, draws in ((600, small, 20), (5_000, large, 3))
+        World(f"synthetic, {n} films", generate(WorldSpec(films=n, users=1, seed=seed, end=END)).films, times)
+        for n, count, times in ((600, small, draws), (5_000, large, max(1, draws // 6)))
         for seed in range(1, count + 1)
     ]
     if real is not None and (real / "ratings.csv").is_file():
@@ -69,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", type=int, default=4, help="worlds of 600 films")
     parser.add_argument("--large", type=int, default=1, help="worlds of 5,000 films")
+    parser.add_argument("--draws", type=int, default=20, help="attacks of each kind and share on 600 films")
     parser.add_argument("--real", type=Path, default=None, help="MovieLens folder")
     parser.add_argument("--append", action="store_true", help="add to the page instead of writing it anew")
     parser.add_argument("--out", type=Path, default=PAGE)
@@ -77,7 +78,7 @@ def main() -> None:
     found: Found = defaultdict(lambda: defaultdict(list))
     clean: Clean = defaultdict(list)
     timed: dict[str, list[float]] = defaultdict(list)
-    for world in worlds(given.small, given.large, given.real):
+    for world in worlds(given.small, given.large, given.draws, given.real):
         start = time.process_time()
         gate = Gate(world.films)
         timed[world.name].append(time.process_time() - start)
@@ -107,7 +108,8 @@ def page(found: Found, clean: Clean, timed: dict[str, list[float]], seconds: flo
     lines = [
         "# Manipulation of metadata", "",
         "Written by `python -m benchmarks.bench_manipulation`; figures in words: share (95 % Wilson interval), counts.",
-        "", f"Worlds: {given.small} of 600 films (20 draws of each attack and share), {given.large} of 5,000 (3 draws)"
+        "", f"Worlds: {given.small} of 600 films ({given.draws} draws of each attack and share), "
+        f"{given.large} of 5,000 ({max(1, given.draws // 6)} draws)"
         + (", and the real films (1 draw)." if given.real else "."),
         (f"CPU: {seconds:.0f} s. Python {platform.python_version()}, numpy {version('numpy')}, "
         f"scipy {version('scipy')}, pandas {version('pandas')}."), "",
