@@ -145,7 +145,8 @@ class Ledger:
             "details": dict(details or {}),
             "transaction_id": current_transaction(),
         }
-        _canonical(record)
+        # Read back as it will be verified: a float of 1e16 is written as a whole number too large to be one again.
+        _canonical(json.loads(_canonical(record)))
         with self._writing(session) as writer:
             previous = writer.execute(
                 select(LedgerRow.seq, LedgerRow.hash).order_by(LedgerRow.seq.desc()).limit(1)

@@ -176,7 +176,8 @@ def test_entries_of_a_damaged_record_are_a_named_error(home: Paths, ledger: Ledg
 
 
 @pytest.mark.parametrize(
-    "details", [{"x": float("nan")}, {"x": 2**60}, {"x": object()}, {1: "x"}, {"x": "\ud800"}, {"x": {1, 2}}]
+    "details",
+    [{"x": float("nan")}, {"x": 2**60}, {"x": 1e16}, {"x": object()}, {1: "x"}, {"x": "\ud800"}, {"x": {1, 2}}],
 )
 def test_append_refuses_details_that_are_not_json(ledger: Ledger, details: dict[str, object]) -> None:
     with pytest.raises(InvalidValueError, match="a ledger record can't hold this"):
