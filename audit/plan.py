@@ -34,6 +34,9 @@ USER_AXES: Final = (NAME_ORIGIN, GENDER, AGE_BAND, REGION, MARKET, PREMIUM)
 OBSERVED_AXES: Final = (REGION, MARKET, PREMIUM)
 """What is known of real users: everything else exists for personas alone."""
 
+DECLARED_AXES: Final = (REGION, MARKET)
+"""What the recommender says it uses of an account: rights and law by region, the mean film by market."""
+
 ORIGIN_COUNTRY: Final = "origin_country"
 LANGUAGE: Final = "language"
 CAST_ORIGIN: Final = "cast_origin"

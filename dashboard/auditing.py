@@ -1,5 +1,6 @@
 """Audits from plan to report: declared, run, kept, handed out and verified; every step is a ledger row."""
 
+import dataclasses
 import datetime as dt
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import select
 
-from audit.plan import AuditPlan, list_plans, load_plan, save_plan
+from audit.plan import CROSS, DECLARED_AXES, AuditPlan, list_plans, load_plan, save_plan
 from audit.report import Verification, build_document, findings_of, html, pdf, read_document, report_bytes, verify
 from audit.report.document import checked, is_sealed, plan_of
 from dashboard.versions import ledger_of
@@ -36,6 +37,9 @@ EXPORTED: Final = "audit.export"
 OBSERVED: Final = "audit.observe"
 LEAST_ANONYMITY: Final = 10
 """Of observed audits: a workspace may ask for more users behind a figure, never for fewer."""
+TASTES: Final = 200
+PERSONAS: Final = 12_000
+"""Of a default panel: enough tastes to see a ratio of 1.25 in most rows, in a run of seconds."""
 FORMS: Final[tuple[Form, ...]] = ("json", "html", "pdf")
 FACTS: Final = ("evidence", "pooling", "segments")
 _PROGRAMS: Final = ("recommendr", "numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "numkong", "usearch")
@@ -49,6 +53,8 @@ def draft(settings: Settings, **fields: Any) -> AuditPlan:  # noqa: ANN401 - of 
         settings: The workspace.
         fields: Of `AuditPlan`; None counts as left out. The version is the current one, its snapshot the one that is
             current (or the one an older version was built on), the date the day after the last act in the snapshot.
+            Of personas there are `TASTES` tastes and at most `PERSONAS` accounts, and no confirmatory test is about an
+            axis that the recommender declares to use.
 
     Raises:
         StateError: When no index version is current.
@@ -68,10 +74,22 @@ def draft(settings: Settings, **fields: Any) -> AuditPlan:  # noqa: ANN401 - of 
         raise InvalidValueError(f"k_anonymity == {given['k_anonymity']}", f"must be >= {LEAST_ANONYMITY}")
     if given.get("market_version"):
         _manifest(paths, given["market_version"])
+    if given.get("panel") != "observed":
+        given = {"tastes": TASTES, "personas": PERSONAS, **given}
     try:
-        return AuditPlan(**given)
+        plan = AuditPlan(**given)
+        return dataclasses.replace(plan, family=_undeclared(plan)) if "family" not in given else plan
     except TypeError as error:
         raise InvalidValueError(f"the plan can't be made: {error}", "must have the fields of a plan") from error
+
+
+def _undeclared(plan: AuditPlan) -> tuple[tuple[str, str], ...]:
+    """Return the tests of every axis along which the recommender has no declared reason to differ; () for all."""
+    # What is lawful differs by region, and the mean film by market: their rows are listed, with no verdict that a
+    # clean recommender could not pass. Of observed users nothing else is known.
+    if plan.panel == "observed":
+        return ()
+    return tuple((axis, measure) for axis, measure in plan.tests if not {*axis.split(CROSS)} & {*DECLARED_AXES})
 
 
 def declare(

@@ -61,7 +61,6 @@ def _panel(plan: AuditPlan, left_out: Mapping[str, int]) -> Iterator[str]:
         )
     if plan.panel == "matched":
         yield "Histories of their own differ by chance between groups: invariance under a swap was not tested."
-        yield "The proxy leak of matched panels names blocks too often: it is a hint to be looked at with personas."
     for reason, users in sorted(left_out.items()):
         if users >= plan.k_anonymity:
             yield f"{users:,} users were left out: {reason}."

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from audit.plan import AGE_BAND, GENDER, MARKET, NAME_ORIGIN, PREMIUM, REGION, USER_AXES
+from audit.plan import AGE_BAND, DECLARED_AXES, GENDER, MARKET, NAME_ORIGIN, PREMIUM, REGION, USER_AXES
 from audit.results import Swap
 from recommender.features.layout import Layout
 
@@ -20,7 +20,6 @@ Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Vectors = npt.NDArray[np.float32]
 
-DECLARED: Final = (REGION, MARKET)
 """What the recommender says it uses: a market's mean film, and what may be shown where."""
 ZERO_TOLERANCE: Final = (NAME_ORIGIN, GENDER, AGE_BAND, PREMIUM)
 _TOGETHER: Final = {REGION: (MARKET,), MARKET: (REGION,)}
@@ -93,7 +92,7 @@ def pairs(accounts: pd.DataFrame, taste: Codes, attribute: str) -> tuple[Codes, 
 
 
 def _swap(attribute: str, first: Codes, second: Codes, lists: Lists) -> Swap:
-    declared = attribute in DECLARED
+    declared = attribute in DECLARED_AXES
     listed = np.any(lists.rows[first] != lists.rows[second], axis=1)
     scored = _differ(lists.vectors, first, second)
     by_rule = listed & ~scored
@@ -200,7 +199,7 @@ def _words(
     if by_rule.any():
         told += f", {int(by_rule.sum()):,} of them only because a rule allows the two different films"
     blocks = ", ".join(block for block, _ in leaking)
-    if attribute in DECLARED:
+    if attribute in DECLARED_AXES:
         use = f"; it reaches the score through {blocks}" if blocks else ""
         return f"{told}{use}. The recommender declares that it uses {attribute}: this is stated and no leak."
     if passed:

@@ -128,3 +128,22 @@ def test_interval_without_spread_says_what_agreeing_clusters_can_show() -> None:
 
     assert span == (pytest.approx(0.025**0.1), 1.0)
     assert p == pytest.approx(2 / 2**10)
+
+
+def test_error_where_nobody_shares_a_history_is_that_of_groups_that_mean_nothing() -> None:
+    """The spread of the AUC over worlds in which groups are dealt by chance is known from those worlds themselves."""
+    taste = np.repeat(np.arange(TASTES), 2 * GROUPS)
+    aucs, errors, p = [], [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(TASTES, LAYOUT.dim))[taste] + rng.normal(size=(len(taste), LAYOUT.dim))
+        codes = np.concatenate([rng.permutation(np.tile(np.arange(GROUPS), 2)) for _ in range(TASTES)])
+        (row, *_) = leak_table(vectors.astype(np.float32), LAYOUT, [_axis(codes)], taste, None, alpha=0.05, seed=seed)
+        assert row.auc is not None
+        assert row.interval is not None
+        aucs.append(row.auc)
+        errors.append((row.interval[1] - row.interval[0]) / 4)
+        p.append(row.p)
+    assert np.mean(errors) == pytest.approx(np.std(aucs, ddof=1), rel=0.25)
+    # 2 of 40 are expected under 5 %; 7 and more would come once in a hundred times.
+    assert np.sum(np.array(p) < 0.05) <= 6
