@@ -38,7 +38,7 @@ OBSERVED: Final = "audit.observe"
 LEAST_ANONYMITY: Final = 10
 """Of observed audits: a workspace may ask for more users behind a figure, never for fewer."""
 TASTES: Final = 200
-PERSONAS: Final = 12_000
+PERSONAS: Final = 16_000
 """Of a default panel: enough tastes to see a ratio of 1.25 in most rows, in a run of seconds."""
 FORMS: Final[tuple[Form, ...]] = ("json", "html", "pdf")
 FACTS: Final = ("evidence", "pooling", "segments")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
 DIGITS: Final = 10
+UNBOUNDED: Final = 1e9
 """Significant digits that leave a run: more would be the processor's, not the panel's."""
 NOT_KEPT: Final = "not estimable: no film was kept back of anybody in the group"
 _EPOCH: Final = dt.date(1970, 1, 1)
@@ -182,14 +182,15 @@ def acts_on_films(subject: Subject) -> Floats:
 
 
 def rounded(findings: Findings) -> Findings:
-    """Return findings with every float cut to `DIGITS` significant digits, and None for what is no number."""
+    """Return findings with every float cut to `DIGITS` significant digits; None for what is no number, or no bound."""
     cut: Findings = _cut(findings)
     return cut
 
 
 def _cut(value: Any) -> Any:  # noqa: ANN401 - whatever findings hold
     if isinstance(value, float | np.floating):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        # A ratio bounded by a billion is not bounded, and canonical JSON can't hold it from 2**53 on.
+        return float(f"{value:.{DIGITS}g}") if abs(value) <= UNBOUNDED else None
     if isinstance(value, Mapping):
         return {key: _cut(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
