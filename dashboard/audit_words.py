@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from audit import names
 from audit import plan as plans
 from audit.plan import CROSS
-from audit.report import names
 from audit.results import Figure, Verdict
 from dashboard.words import count
 

@@ -6,8 +6,8 @@ Source: Mitchell et al. 2019, Model Cards for Model Reporting; Gebru et al. 2021
 from collections.abc import Mapping
 from typing import Any
 
+from audit import names
 from audit.plan import AuditPlan
-from audit.report import names
 from audit.results import Findings
 
 Section = dict[str, Any]

@@ -15,7 +15,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
-from audit.report import names
+from audit import names
 from workspace.errors import SchemaError
 
 Row = Mapping[str, Any]

@@ -8,7 +8,7 @@ influence them (1, 3).
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from audit.report import names
+from audit import names
 
 CRITERIA: Final = {
     "text": "how near the story is, as title, tagline and synopsis tell it, to films you liked",

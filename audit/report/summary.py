@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.report import names
+from audit import names
 from audit.results import Figure, Findings, Swap, Verdict
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any, Final
 
+from audit.names import counted, figure
 from audit.plan import AuditPlan
 from audit.report.document import SOFTWARE, is_sealed, plan_of, sealed
-from audit.report.names import counted, figure
 from workspace.errors import RecommendrError
 
 MOST_DIFFERENCES: Final = 200

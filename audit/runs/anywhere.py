@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from audit import names
 from audit.results import Figure
 from audit.runs.grouping import Grouping
 from audit.runs.measuring import MATCHED, OBSERVED, Column, Measured
@@ -116,7 +117,8 @@ def _blocks(columns: tuple[Column, ...]) -> dict[tuple[str, str], list[int]]:
 
 def _figure(measured: Measured, axis: Grouping, measure: str, film_axis: str, p: float) -> Figure:
     groups = [name for name, judged in zip(axis.names, axis.judged, strict=True) if judged]
-    what = f"{measure} by {film_axis}" if film_axis else measure
+    what = names.MEASURES[measure].lower()
+    what += f" by {names.inside(film_axis)}" if film_axis else ""
     said = "at least one group differs" if p < measured.plan.alpha else "no difference between any groups is shown"
     return Figure(
         measure=ANY, side="user", axis=axis.axis, group=measure, reference="", film_axis=film_axis,
@@ -124,5 +126,5 @@ def _figure(measured: Measured, axis: Grouping, measure: str, film_axis: str, p:
         reason="one test of all groups together, listed beside the family",
         method=f"permutation of groups within tastes, {DRAWS} draws" if measured.panel.kind != OBSERVED
         else f"permutation of groups among users, {DRAWS} draws",
-        words=f"Over the {len(groups)} groups of {axis.axis}, {what}: {said} (permutation p {p:.3g}).",
+        words=f"Over the {len(groups)} groups by {names.inside(axis.axis)}, {what}: {said} (permutation p {p:.3g}).",
     )  # fmt: skip

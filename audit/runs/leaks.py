@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from audit import names
 from audit.plan import DECLARED_AXES
 from audit.results import Leak
 from audit.runs.grouping import Grouping
@@ -272,7 +273,7 @@ def _row(axis: Grouping, block: str, area: Area, alpha: float) -> Leak:
     if not np.isfinite(area.auc):
         return Leak(
             axis=axis.axis, block=block, auc=None, interval=None, groups=groups, n=n, p=None, p_adjusted=None,
-            carries=False, words=f"{axis.axis} from {block}: not estimable, no two groups can be held together.",
+            carries=False, words=f"{names.axis(axis.axis)} from {block}: not estimable, no two groups to hold together.",
         )  # fmt: skip
     span, p = interval(area, alpha)
     return Leak(
@@ -303,10 +304,11 @@ def _adjusted(rows: list[Leak], alpha: float) -> tuple[Leak, ...]:
 def _words(row: Leak, p: float, *, carries: bool, alpha: float) -> str:
     low, high = row.interval or (0.0, 0.0)
     source = "the whole user vector" if row.block == WHOLE else f"the block {row.block}"
-    told = f"From {source}, {row.axis} is told with an AUC of {row.auc:.3f} ({1 - alpha:.0%} interval {low:.3f} to "
+    what = f"the {names.inside(row.axis)}"
+    told = f"From {source}, {what} is told with an AUC of {row.auc:.3f} ({1 - alpha:.0%} interval {low:.3f} to "
     told += f"{high:.3f}; 0.5 is chance; {row.n:,} users in {row.groups} groups; adjusted p {p:.3g})"
     if not carries:
         return f"{told}: no leak is shown."
     if row.axis in DECLARED_AXES:
-        return f"{told}: it carries {row.axis}, which is a declared input."
-    return f"{told}: it carries {row.axis}."
+        return f"{told}: it carries {what}, which is a declared input."
+    return f"{told}: it carries {what}."

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from audit import names
 from audit.plan import CROSS, MARKET, REGION
 from audit.pooling import PooledRatio, pooled_ratio
 from audit.results import Pooled
@@ -116,10 +117,11 @@ def _small(measured: Measured, column: Column, markets: Codes, groups: Sequence[
 
 
 def _row(
-    who: tuple[str, str, str], column: Column, found: PooledRatio | str, names: tuple[str, ...], *, told: bool
+    who: tuple[str, str, str], column: Column, found: PooledRatio | str, known: tuple[str, ...], *, told: bool
 ) -> Pooled:
     axis, group, reference = who
-    what = f"{column.measure}{f' of {column.film_axis} {column.film_group}' if column.film_axis else ''}"
+    what = names.figure({"measure": column.measure, "film_axis": column.film_axis, "film_group": column.film_group,
+                         "group": group, "reference": reference})  # fmt: skip
     shared = {
         "axis": axis, "measure": column.measure, "group": group, "reference": reference,
         "film_axis": column.film_axis, "film_group": column.film_group,
@@ -127,10 +129,10 @@ def _row(
     if isinstance(found, str):
         return Pooled(
             **shared, ratio=None, interval=None, p=None, heterogeneity_p=None, markets=(),
-            words=f"{what}, {group} against {reference}: {found}.",
+            words=f"{what}: {found}.",
         )  # fmt: skip
-    markets = tuple(dict(one.to_dict()) | {"market": names[int(one.name)]} for one in found.strata)
-    words = f"{what}, {group} against {reference}, pooled over {len(markets)} markets: ratio {found.ratio:.3f}"
+    markets = tuple(dict(one.to_dict()) | {"market": known[int(one.name)]} for one in found.strata)
+    words = f"{what}, pooled over {len(markets)} markets: ratio {found.ratio:.3f}"
     if found.interval:
         words += f" ({found.interval[0]:.3f} to {found.interval[1]:.3f})"
     if found.heterogeneity_p is not None:

@@ -33,8 +33,8 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
 DIGITS: Final = 10
-UNBOUNDED: Final = 1e9
 """Significant digits that leave a run: more would be the processor's, not the panel's."""
+UNBOUNDED: Final = 1e9
 NOT_KEPT: Final = "not estimable: no film was kept back of anybody in the group"
 _EPOCH: Final = dt.date(1970, 1, 1)
 _PAIR: Final = 2
@@ -190,7 +190,7 @@ def rounded(findings: Findings) -> Findings:
 def _cut(value: Any) -> Any:  # noqa: ANN401 - whatever findings hold
     if isinstance(value, float | np.floating):
         # A ratio bounded by a billion is not bounded, and canonical JSON can't hold it from 2**53 on.
-        return float(f"{value:.{DIGITS}g}") if abs(value) <= UNBOUNDED else None
+        return float(f"{value:.{DIGITS}g}") if abs(float(value)) <= UNBOUNDED else None
     if isinstance(value, Mapping):
         return {key: _cut(one) for key, one in value.items()}
     if isinstance(value, tuple | list):

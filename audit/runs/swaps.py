@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from audit import names
 from audit.plan import AGE_BAND, DECLARED_AXES, GENDER, MARKET, NAME_ORIGIN, PREMIUM, REGION, USER_AXES
 from audit.results import Swap
 from recommender.features.layout import Layout
@@ -193,15 +194,16 @@ def _words(
     *,
     passed: bool,
 ) -> str:
+    swap = names.inside(attribute)
     if not size:
-        return f"No two personas differ in {attribute} alone: its swap was not tested."
-    told = f"Of {size:,} pairs of personas who differ in {attribute} alone, {int(listed.sum()):,} got different lists"
+        return f"No two personas differ in {swap} alone: its swap was not tested."
+    told = f"Of {size:,} pairs of personas who differ in {swap} alone, {int(listed.sum()):,} got different lists"
     if by_rule.any():
         told += f", {int(by_rule.sum()):,} of them only because a rule allows the two different films"
     blocks = ", ".join(block for block, _ in leaking)
     if attribute in DECLARED_AXES:
         use = f"; it reaches the score through {blocks}" if blocks else ""
-        return f"{told}{use}. The recommender declares that it uses {attribute}: this is stated and no leak."
+        return f"{told}{use}. The recommender declares that it uses the {swap}: this is stated and no leak."
     if passed:
         return f"{told}. The attribute does not reach the score."
     silent = int((scored & ~listed).sum())

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from audit import names
 from audit.plan import CALIBRATION, EXPOSURE, HIT_RATE, PRECISION, REACH
 from audit.results import Figure, Interval
 
@@ -24,16 +25,17 @@ def sentence(figure: Figure) -> str:
     """Return a figure as a sentence for somebody who reads no table."""
     what = _what(figure)
     units = "films" if figure.side == "provider" else "users"
-    group = f"{figure.group} ({figure.n:,} {units})" if figure.n is not None else f"{figure.group} (number withheld)"
+    group = names.group(figure.group)
+    group += f" ({figure.n:,} {units})" if figure.n is not None else " (number withheld)"
     if figure.value is None:
-        return f"{what}, {figure.axis} {group}: {figure.reason or 'withheld'}."
-    told = f"{what}, {figure.axis} {group}: {_number(figure, figure.value)}"
+        return f"{what}, {names.inside(figure.axis)} {group}: {figure.reason or 'withheld'}."
+    told = f"{what}, {names.inside(figure.axis)} {group}: {_number(figure, figure.value)}"
     if figure.interval:
         told += f" ({_span(figure, figure.interval)})"
     if figure.group == figure.reference:
         return f"{told}. It is the reference the others are held against."
     if figure.value_reference is not None:
-        told += f"; {figure.reference}: {_number(figure, figure.value_reference)}"
+        told += f"; {names.group(figure.reference)}: {_number(figure, figure.value_reference)}"
     if figure.ratio is None:
         return f"{told}. {_capital(figure.reason)}."
     told += f". Ratio {figure.ratio:.3f}"
@@ -51,7 +53,7 @@ def _what(figure: Figure) -> str:
         return _capital(_PROVIDER.get(figure.measure, figure.measure))
     label = _MEASURES.get(figure.measure, figure.measure)
     if figure.measure in {REACH, EXPOSURE}:
-        label = f"{label} {figure.film_axis} {figure.film_group}"
+        label = f"{label} {names.inside(figure.film_axis)} {names.group(figure.film_group)}"
     return _capital(label if figure.measure not in {REACH, HIT_RATE} else f"share of users who {label}")
 
 

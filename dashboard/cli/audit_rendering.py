@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from audit.report import names
+from audit import names
 from audit.report.html import MARKS, interval, missed, number, probability
 from dashboard.cli.output import Document, printable
 

@@ -94,7 +94,7 @@ def test_a_block_that_knows_the_group_carries_it_and_no_other_does() -> None:
     assert found["name_origin", "all"].carries
     assert found["name_origin", "text"].auc == 0.5
     assert not any(row.carries for row in rows if row.axis == "gender")
-    assert "it carries name_origin" in found["name_origin", "people"].words
+    assert "it carries the origin of the name" in found["name_origin", "people"].words
 
 
 def test_a_group_of_one_person_each_is_not_estimable_across_strata() -> None:

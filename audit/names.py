@@ -1,4 +1,4 @@
-"""What a report calls what plans and findings name: measures, axes, blocks and figures in plain words."""
+"""What sentences, reports and pages call what plans and findings name, in plain words."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -80,6 +80,17 @@ def axis(name: str) -> str:
         'Origin of the name × Gender'
     """
     return CROSS.join(AXES.get(part, sentence(part)) for part in name.split(CROSS))
+
+
+def inside(name: str) -> str:
+    """Return an axis as it stands inside a sentence.
+
+    Example:
+        >>> inside("name_origin")
+        'origin of the name'
+    """
+    words = axis(name)
+    return words[:1].lower() + words[1:]
 
 
 def group(name: str) -> str:
