@@ -34,7 +34,8 @@ def by_film_group(report: "Report") -> None:
 
 
 def _draw(report: "Report", side: Side, nothing: str) -> None:
-    figures = [one for one in report.findings.figures if one.side == side and one.measure != _ANY]
+    # The gravest first, so that what a page opens on is what the report is about.
+    figures = gravest_first([one for one in report.findings.figures if one.side == side and one.measure != _ANY])
     if not figures:
         components.banner(nothing, "The plan names the axes and the measures that were looked at.")
         return

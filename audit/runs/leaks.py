@@ -273,7 +273,7 @@ def _row(axis: Grouping, block: str, area: Area, alpha: float) -> Leak:
     if not np.isfinite(area.auc):
         return Leak(
             axis=axis.axis, block=block, auc=None, interval=None, groups=groups, n=n, p=None, p_adjusted=None,
-            carries=False, words=f"{names.axis(axis.axis)} from {block}: not estimable, no two groups to hold together.",
+            carries=False, words=f"{names.axis(axis.axis)} from {block}: not estimable, no two groups to compare.",
         )  # fmt: skip
     span, p = interval(area, alpha)
     return Leak(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from audit import names
 from audit.groups import UNKNOWN
 from audit.plan import CROSS, FILM_AXES, MEASURES, USER_AXES, AuditPlan
 from audit.results import Figure, GroupCount, Swap, Verdict
@@ -72,19 +73,19 @@ def _plan(plan: AuditPlan) -> Iterator[str]:
     asked = {part for axis in plan.axes for part in axis.split(CROSS)}
     missing = [axis for axis in USER_AXES if axis not in asked]
     if missing:
-        yield f"The plan does not ask about {', '.join(missing)} of users: nothing is said about them."
+        yield f"The plan does not ask about {_axes(missing)} of users: nothing is said about them."
     films = [axis for axis in FILM_AXES if axis not in plan.film_axes]
     if films:
-        yield f"The plan does not ask about {', '.join(films)} of films."
+        yield f"The plan does not ask about {_axes(films)} of films."
     if not any(CROSS in axis for axis in plan.axes):
         yield "No intersection of attributes was declared: a disparity for one group within another is out of sight."
     measures = [name for name in MEASURES if name not in plan.measures]
     if measures:
-        yield f"The plan leaves out {', '.join(measures)}."
+        yield f"The plan leaves out {', '.join(map(_measure, measures))}."
     if plan.family:
         outside = [axis for axis in plan.axes if axis not in {one for one, _ in plan.family}]
         if outside:
-            yield f"{', '.join(outside)} is listed outside the declared family and gets no verdict."
+            yield f"Outside the declared family, listed without a verdict: {_axes(outside)}."
     yield (
         f"Lists of {plan.k} films on {plan.on.isoformat()} were looked at: other lengths, filters, days, and what "
         "users did with their lists, were not."
@@ -94,7 +95,7 @@ def _plan(plan: AuditPlan) -> Iterator[str]:
 def _subject(subject: Mapping[str, Any]) -> Iterator[str]:
     segments = subject.get("segments") or ["market"]
     yield (
-        f"The recommender was asked through the user contract, with {', '.join(segments)} joined into the market: a "
+        f"The recommender was asked through the user contract, with {_axes(segments)} joined into the market: a "
         "field that reaches a list outside that contract (the client, the page around it) is out of reach."
     )
     if any((subject.get("rerank") or {}).values()):
@@ -105,7 +106,7 @@ def _sizes(plan: AuditPlan, counts: Sequence[GroupCount]) -> Iterator[str]:
     for one in counts:
         if one.group == UNKNOWN and one.share:
             what = "films" if one.side == "provider" else "users"
-            yield f"{one.share:.1%} of the {what} have no known {one.axis}: they are in no group of it."
+            yield f"{one.share:.1%} of the {what} have no known {names.inside(one.axis)}: they are in no group of it."
     small: dict[tuple[str, str], list[str]] = {}
     for one in counts:
         if not one.judged and one.group != UNKNOWN and one.reason.startswith("below"):
@@ -113,8 +114,8 @@ def _sizes(plan: AuditPlan, counts: Sequence[GroupCount]) -> Iterator[str]:
     for (side, axis), groups in small.items():
         what = "films" if side == "provider" else "users"
         yield (
-            f"Of {axis}, {len(groups)} groups hold less than {plan.least_share:.0%} of the {what} and are listed, not "
-            f"judged: {', '.join(groups)}."
+            f"By {names.inside(axis)}, {len(groups)} groups hold less than {plan.least_share:.0%} of the {what} and are listed, not "
+            f"judged: {', '.join(map(names.group, groups))}."
         )
 
 
@@ -134,12 +135,21 @@ def _evidence(plan: AuditPlan, figures: Sequence[Figure]) -> Iterator[str]:
         reach = [_distance(one.detectable_ratio) for one in judged if one.measure == measure and one.detectable_ratio]
         if reach and median(reach) > 1:
             yield (
-                f"A ratio up to {median(reach):.2f} (or down to {1 / median(reach):.2f}) of {measure} would have been "
+                f"A ratio up to {median(reach):.2f} (or down to {1 / median(reach):.2f}) of {_measure(measure)} would have been "
                 f"missed by half of its figures with a chance of one in five; parity is {low:g} to {high:g}."
             )
     gaps = sum(one.reason.startswith("not estimable") for one in figures)
     if gaps:
         yield f"{gaps:,} figures are not estimable; each says why."
+
+
+def _axes(axes: Sequence[str]) -> str:
+    return ", ".join(map(names.inside, axes))
+
+
+def _measure(name: str) -> str:
+    words = names.measure(name)
+    return words[:1].lower() + words[1:]
 
 
 def _distance(ratio: float) -> float:
@@ -149,7 +159,7 @@ def _distance(ratio: float) -> float:
 def _swaps(plan: AuditPlan, swaps: Sequence[Swap]) -> Iterator[str]:
     untested = [one.attribute for one in swaps if not one.pairs]
     if untested:
-        yield f"No two personas differ in {', '.join(untested)} alone: its swap was not tested."
+        yield f"No two personas differ in {_axes(untested)} alone: its swap was not tested."
     if plan.panel == "observed":
         yield "Observed users can't be swapped: whether a name or a gender changes a list is a question for personas."
 
