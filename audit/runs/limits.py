@@ -114,8 +114,8 @@ def _sizes(plan: AuditPlan, counts: Sequence[GroupCount]) -> Iterator[str]:
     for (side, axis), groups in small.items():
         what = "films" if side == "provider" else "users"
         yield (
-            f"By {names.inside(axis)}, {len(groups)} groups hold less than {plan.least_share:.0%} of the {what} and are listed, not "
-            f"judged: {', '.join(map(names.group, groups))}."
+            f"By {names.inside(axis)}, {len(groups)} groups hold less than {plan.least_share:.0%} of the {what} and are "
+            f"listed, not judged: {', '.join(map(names.group, groups))}."
         )
 
 
@@ -135,8 +135,8 @@ def _evidence(plan: AuditPlan, figures: Sequence[Figure]) -> Iterator[str]:
         reach = [_distance(one.detectable_ratio) for one in judged if one.measure == measure and one.detectable_ratio]
         if reach and median(reach) > 1:
             yield (
-                f"A ratio up to {median(reach):.2f} (or down to {1 / median(reach):.2f}) of {_measure(measure)} would have been "
-                f"missed by half of its figures with a chance of one in five; parity is {low:g} to {high:g}."
+                f"A ratio up to {median(reach):.2f} (or down to {1 / median(reach):.2f}) of {_measure(measure)} would "
+                f"have been missed by half of its figures with a chance of one in five; parity is {low:g} to {high:g}."
             )
     gaps = sum(one.reason.startswith("not estimable") for one in figures)
     if gaps:
