@@ -114,8 +114,8 @@ def _sizes(plan: AuditPlan, counts: Sequence[GroupCount]) -> Iterator[str]:
     for (side, axis), groups in small.items():
         what = "films" if side == "provider" else "users"
         yield (
-            f"By {names.inside(axis)}, {len(groups)} groups hold less than {plan.least_share:.0%} of the {what} and are "
-            f"listed, not judged: {', '.join(map(names.group, groups))}."
+            f"By {names.inside(axis)}, {len(groups)} groups hold less than {plan.least_share:.0%} of the {what} and "
+            f"are listed, not judged: {', '.join(map(names.group, groups))}."
         )
 
 
