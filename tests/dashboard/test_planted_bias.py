@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from audit.groups import film_groups
+from audit.manipulation.edits import diff
+from audit.manipulation.gate import Gate
 from audit.panel import Panel
 from audit.personas import build_panel
 from audit.plan import CAST_ORIGIN, GENDER, NAME_ORIGIN, AuditPlan
@@ -204,3 +206,21 @@ def test_a_version_without_people_can_leak_nothing(ready_home: Path, tmp_path: P
     assert built.code == 0, built.stderr
     refused = call(home, "synth", "bias")
     assert "has no block 'people'" in refused.error["what"]
+
+
+def test_stuffing_studio_is_found_among_the_edits_of_others(planted: tuple[Path, dict[str, Any]]) -> None:
+    home, said = planted
+    before, after = (
+        load_catalogue(Paths(home), said[name]).films.copy() for name in ("clean_snapshot_id", "stuffed_snapshot_id")
+    )
+    rng = np.random.default_rng(4)
+    common = before[Film.KEYWORDS].explode().value_counts().index.tolist()
+    honest = rng.choice(np.flatnonzero(~after[Film.ID].isin(said["film_ids"])), 20, replace=False)
+    for row in honest.tolist():
+        after.at[row, Film.KEYWORDS] = [*after.at[row, Film.KEYWORDS], common[int(rng.integers(0, 200))]]
+    found = diff(before, after)
+    first = found.studios[0]
+    assert (first.studio, set(first.film_ids)) == (said["studio"], set(said["film_ids"]))
+    assert first.keywords_added == KEYWORDS_ADDED * len(said["film_ids"])
+    held = [one for one in Gate(before).judge(after[after[Film.ID].isin(said["film_ids"])]) if one.held]
+    assert 2 * len(held) >= len(said["film_ids"])
