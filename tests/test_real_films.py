@@ -12,6 +12,7 @@ from dashboard.imports import import_movielens_folder
 from dashboard.quality import evaluate_recommender
 from recommender.building import BuildOptions, build_index
 from recommender.catalogue import load_catalogue
+from recommender.configuration import DEFAULT_WEIGHTS, Configuration
 from recommender.engine import Recommender
 from workspace.columns import User
 from workspace.paths import Paths
@@ -26,7 +27,9 @@ SHAWSHANK = "318"
 def films(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Settings:
     settings = Settings(home=tmp_path_factory.mktemp("films"))
     import_movielens_folder(settings, real_data, progress=lambda *_: None, actor="test")
-    build_index(settings, load_catalogue(Paths(settings.home)), options=BuildOptions(without=("text",)))
+    # Weights as they come: the tests of precision below fit their own, each on its training part.
+    options = BuildOptions(without=("text",), configuration=Configuration(weights=dict(DEFAULT_WEIGHTS)))
+    build_index(settings, load_catalogue(Paths(settings.home)), options=options)
     return settings
 
 

@@ -24,7 +24,7 @@ USERS = [f"u{number}" for number in range(2, 30)]
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The small world with two index versions; the one that re-ranks is not the current one."""
-    return provision(tmp_path_factory.mktemp("served") / "home", without=("text",))
+    return provision(tmp_path_factory, "served", without=("text",))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ def test_paths_ensure_makes_every_folder_and_may_be_repeated(tmp_path: Path) -> 
     paths = Paths(tmp_path / "a" / "b").ensure().ensure()
     made = {path.name for path in paths.home.iterdir()}
     assert made == {
-        "catalogue", "embeddings", "indexes", "logs", "monitoring", "providers", "spool", "system", "telemetry"
+        "audit", "catalogue", "embeddings", "indexes", "logs", "monitoring", "providers", "spool", "system", "telemetry"
     }  # fmt: skip
     assert paths.database.parent == paths.home
 
