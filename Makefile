@@ -23,8 +23,9 @@ run: $(VENV)/.installed pango
 run-prometheus: $(VENV)/.installed
 	@exec $(BIN)/python -m telemetry.system
 
+# One thread of linear algebra to each of the two processes: with more they wait for one another.
 test: $(VENV)/.installed-test $(VENV)/.installed-oracle browser prometheus pango
-	@$(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Needs a live account: a connection of Snowflake's connections.toml, named by SNOWFLAKE_CONNECTION.
 test-snowflake: $(VENV)/.installed-test
