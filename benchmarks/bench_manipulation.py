@@ -44,12 +44,12 @@ class World:
     draws: int
 
 
-def worlds(small: int, large: int, draws: int, real: Path | None) -> list[World]:
+def worlds(small: int, large: int, draws: int, real: Path | None, first: int) -> list[World]:
     """Return the catalogues."""
     made = [
         World(f"synthetic, {n} films", generate(WorldSpec(films=n, users=1, seed=seed, end=END)).films, times)
         for n, count, times in ((600, small, draws), (5_000, large, max(1, draws // 6)))
-        for seed in range(1, count + 1)
+        for seed in range(first, first + count)
     ]
     if real is not None and (real / "ratings.csv").is_file():
         made.append(World("MovieLens and TMDB, 9125 films", import_movielens(real, clock=SystemClock()).films, 1))
@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=1, help="worlds of 5,000 films")
     parser.add_argument("--draws", type=int, default=20, help="attacks of each kind and share on 600 films")
     parser.add_argument("--real", type=Path, default=None, help="MovieLens folder")
+    # The score was chosen on the worlds of seed 1: they are left out.
+    parser.add_argument("--seed", type=int, default=2, help="seed of the first world of a size")
     parser.add_argument("--append", action="store_true", help="add to the page instead of writing it anew")
     parser.add_argument("--out", type=Path, default=PAGE)
     given = parser.parse_args()
@@ -78,7 +80,7 @@ def main() -> None:
     found: Found = defaultdict(lambda: defaultdict(list))
     clean: Clean = defaultdict(list)
     timed: dict[str, list[float]] = defaultdict(list)
-    for world in worlds(given.small, given.large, given.draws, given.real):
+    for world in worlds(given.small, given.large, given.draws, given.real, given.seed):
         start = time.process_time()
         gate = Gate(world.films)
         timed[world.name].append(time.process_time() - start)
@@ -109,7 +111,7 @@ def page(found: Found, clean: Clean, timed: dict[str, list[float]], seconds: flo
         "# Manipulation of metadata", "",
         "Written by `python -m benchmarks.bench_manipulation`; figures in words: share (95 % Wilson interval), counts.",
         "", f"Worlds: {given.small} of 600 films ({given.draws} draws of each attack and share), "
-        f"{given.large} of 5,000 ({max(1, given.draws // 6)} draws)"
+        f"{given.large} of 5,000 ({max(1, given.draws // 6)} draws), from seed {given.seed} on"
         + (", and the real films (1 draw)." if given.real else "."),
         (f"CPU: {seconds:.0f} s. Python {platform.python_version()}, numpy {version('numpy')}, "
         f"scipy {version('scipy')}, pandas {version('pandas')}."), "",
