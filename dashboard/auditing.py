@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import select
 
-from audit.plan import CROSS, DECLARED_AXES, AuditPlan, list_plans, load_plan, save_plan
+from audit.plan import CROSS, DECLARED_AXES, MARKET, PREMIUM, REGION, AuditPlan, list_plans, load_plan, save_plan
 from audit.report import Verification, build_document, findings_of, html, pdf, read_document, report_bytes, verify
 from audit.report.document import checked, is_sealed, plan_of
 from dashboard.versions import ledger_of
+from recommender.catalogue import Catalogue
 from recommender.catalogue.snapshot import POINTER, list_catalogues, load_catalogue
 from recommender.index import Manifest, current_version, list_versions
 from workspace.columns import Interaction
@@ -78,9 +79,22 @@ def draft(settings: Settings, **fields: Any) -> AuditPlan:  # noqa: ANN401 - of 
         given = {"tastes": TASTES, "personas": PERSONAS, **given}
     try:
         plan = AuditPlan(**given)
+        _check_references(plan, catalogue)
         return dataclasses.replace(plan, family=_undeclared(plan)) if "family" not in given else plan
     except TypeError as error:
         raise InvalidValueError(f"the plan can't be made: {error}", "must have the fields of a plan") from error
+
+
+def _check_references(plan: AuditPlan, catalogue: Catalogue) -> None:
+    """Refuse a reference nobody can belong to; intersections and film groups are known to the run alone."""
+    from audit.panel import PREMIUM_NAMES
+    from audit.personas import ATTRIBUTES
+
+    users = catalogue.users
+    known = {**ATTRIBUTES, PREMIUM: PREMIUM_NAMES, **{axis: sorted(set(users[axis])) for axis in (REGION, MARKET)}}
+    for axis, group in plan.references.items():
+        if axis in known and group not in known[axis]:
+            raise UnknownError(f"reference of {axis} == {group!r}", f"must be one of {', '.join(known[axis])}")
 
 
 def _undeclared(plan: AuditPlan) -> tuple[tuple[str, str], ...]:

@@ -45,6 +45,8 @@ def test_draft_is_filled_from_what_is_current(own: Settings) -> None:
     assert (own.home / "catalogue" / plan.snapshot_id).is_dir()
     assert plan.k_anonymity == 10
     assert plan == auditing.draft(own, title=None, axes=None)
+    assert {axis for axis, _ in plan.tests} == {"name_origin", "gender", "age_band"}
+    assert {axis for axis, _ in auditing.draft(own, axes=("region",)).tests} == {"region"}
     assert rows(own) == []
 
 
@@ -59,6 +61,10 @@ def test_draft_refuses_what_is_not_there(own: Settings, tmp_path: Path) -> None:
         auditing.draft(own, k_anonymity=3)
     with pytest.raises(InvalidValueError, match="fields of a plan"):
         auditing.draft(own, colour="red")
+    with pytest.raises(UnknownError, match=r"dragon.*woman, man"):
+        auditing.draft(own, references={"gender": "dragon"})
+    with pytest.raises(UnknownError, match="reference of region == 'ZZ'"):
+        auditing.draft(own, references={"region": "ZZ"})
     with pytest.raises(StateError, match="no index version is current"):
         auditing.draft(Settings(home=tmp_path / "empty"))
 
