@@ -330,9 +330,21 @@ def _document(settings: Settings, plan: AuditPlan, actor: str, progress: Progres
     if plan.market_version:
         market = Subject.open(settings, plan.market_version, plan.snapshot_id, plan.on)
     findings = run_audit(plan, subject, market_subject=market, progress=progress)
+    if plan.panel == "observed":
+        _refuse_overlap(settings, subject, findings)
     manifest = subject.view.index.manifest
     facts = {name: manifest.extra[name] for name in FACTS if name in manifest.extra}
     return build_document(findings, facts=facts, software=_software())
+
+
+def _refuse_overlap(settings: Settings, subject: Any, findings: Any) -> None:  # noqa: ANN401 - both load slowly
+    from audit.personas import build_panel
+    from audit.runs.repeating import refuse_overlap
+
+    # One that can't be read was handed out all the same, but nobody can say of what it told.
+    kept = [one["report_id"] for one in reports(settings) if one.get("panel") == "observed"]
+    earlier = [findings_of(load_report(settings, report_id)) for report_id in kept]
+    refuse_overlap(build_panel(findings.plan, subject.view), findings, earlier)
 
 
 def _subject(settings: Settings, plan: AuditPlan, actor: str) -> Any:  # noqa: ANN401 - audit.subject loads slowly
