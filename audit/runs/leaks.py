@@ -26,6 +26,8 @@ from audit.runs.grouping import Grouping
 from recommender.features.layout import Layout
 
 Floats = npt.NDArray[np.float64]
+Fits = list[tuple[npt.NDArray[np.bool_], Floats]]
+"""By fold: who is in it, and what turns the targets of all others into a discriminant, shape ``(dim, others)``."""
 Codes = npt.NDArray[np.int64]
 
 WHOLE: Final = "all"
@@ -36,7 +38,7 @@ _DIGITS: Final = 9
 _EVEN: Final = 0.5
 _NOTHING: Final = 1e-18
 _LEAST_CLUSTERS: Final = 2
-PERMUTATIONS: Final = 40
+PERMUTATIONS: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +213,8 @@ def _area(values: Floats, axis: Grouping, clusters: Codes, strata: Codes | None,
     targets = _centred(
         (codes[:, None] == np.array(groups)).astype(np.float64), None if strata is None else strata[mine]
     )
-    scores = _held_out(values[mine], targets, folds[mine])
+    fits = _fits(values[mine], folds[mine])
+    scores = _held_out(values[mine], targets, fits)
     areas: list[tuple[float, Area]] = []
     for place, group in enumerate(groups):
         hit = codes == group
@@ -228,11 +231,17 @@ def _area(values: Floats, axis: Grouping, clusters: Codes, strata: Codes | None,
     return Area(
         auc=sum(weight * one.auc for weight, one in areas) / total,
         influence=sum((weight * one.influence for weight, one in areas), np.zeros(size)) / total,
-        null_error=0.0 if strata is not None else _null_error(values[mine], codes, groups, clusters[mine], folds[mine]),
+        null_error=0.0 if strata is not None else _null_error(values[mine], codes, groups, clusters[mine], fits),
     )
 
 
-def _null_error(values: Floats, codes: Codes, groups: list[int], clusters: Codes, folds: Codes) -> float:
+def _null_error(
+    values: Floats,
+    codes: Codes,
+    groups: list[int],
+    clusters: Codes,
+    fits: Fits,
+) -> float:
     """Return the standard deviation of the AUC when groups are dealt out anew within clusters, fits and all."""
     # The same draws for every block and axis: a report is the same twice.
     rng = np.random.default_rng(PERMUTATIONS)
@@ -246,23 +255,30 @@ def _null_error(values: Floats, codes: Codes, groups: list[int], clusters: Codes
         dealt = np.empty_like(codes)
         dealt[order] = codes[np.lexsort((rng.random(len(codes)), home))]
         positive = dealt[:, None] == np.array(groups)
-        scores = _held_out(values, _centred(positive.astype(np.float64), None), folds)
+        scores = _held_out(values, _centred(positive.astype(np.float64), None), fits)
         placed = np.take_along_axis(positive, np.argsort(scores, axis=0), axis=0)
         won = np.sum(placed * ranks, axis=0) - hits * (hits + 1) / 2
         found[draw] = np.average(won / (hits * (len(codes) - hits)), weights=weights)
     return float(found.std(ddof=1))
 
 
-def _held_out(values: Floats, targets: Floats, folds: Codes) -> Floats:
-    """Return scores of each unit by a discriminant that saw no unit of its fold."""
-    out = np.zeros_like(targets)
+def _fits(values: Floats, folds: Codes) -> Fits:
+    """Return for each fold who is in it, and what turns the targets of all others into a discriminant."""
+    fits: Fits = []
     for fold in np.unique(folds):
         held = folds == fold
         known = values[~held]
-        if not len(known):
-            continue
-        ridge = _RIDGE * len(known) * np.eye(values.shape[1])
-        out[held] = values[held] @ np.linalg.solve(known.T @ known + ridge, known.T @ targets[~held])
+        if len(known):
+            ridge = _RIDGE * len(known) * np.eye(values.shape[1])
+            fits.append((held, np.linalg.solve(known.T @ known + ridge, known.T)))
+    return fits
+
+
+def _held_out(values: Floats, targets: Floats, fits: Fits) -> Floats:
+    """Return scores of each unit by a discriminant that saw no unit of its fold."""
+    out = np.zeros_like(targets)
+    for held, solved in fits:
+        out[held] = values[held] @ (solved @ targets[~held])
     # Equal vectors can get scores a rounding apart, by where they lie in the matrix: that is no difference.
     return np.round(out, _DIGITS)
 
