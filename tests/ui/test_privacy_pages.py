@@ -1,4 +1,4 @@
-"""*Ledger* and *Privacy* in a real browser: barriers, a chain verified, a head that is none, a person's export."""
+"""*Ledger*, *Privacy* and *Manipulation* in a real browser: barriers, a chain verified, a person's export."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.ui.conftest import Console
 
 pytestmark = pytest.mark.ui
 
-TABS = {"ledger": (), "privacy": ("Erasure and export", "Requests", "Purposes")}
+TABS = {"ledger": (), "privacy": ("Erasure and export", "Requests", "Purposes"), "manipulation": ("Edits",)}
 
 
 @pytest.mark.parametrize("name", TABS)
