@@ -343,8 +343,9 @@ def _refuse_overlap(settings: Settings, subject: Any, findings: Any) -> None:  #
 
     # One that can't be read was handed out all the same, but nobody can say of what it told.
     kept = [one["report_id"] for one in reports(settings) if one.get("panel") == "observed"]
-    earlier = [findings_of(load_report(settings, report_id)) for report_id in kept]
-    refuse_overlap(build_panel(findings.plan, subject.view), findings, earlier)
+    if kept:
+        earlier = [findings_of(load_report(settings, report_id)) for report_id in kept]
+        refuse_overlap(build_panel(findings.plan, subject.view), findings, earlier)
 
 
 def _subject(settings: Settings, plan: AuditPlan, actor: str) -> Any:  # noqa: ANN401 - audit.subject loads slowly

@@ -113,6 +113,19 @@ def test_looking_at_real_users_is_in_the_ledger_first(own: Settings) -> None:
     assert [action for action, _ in rows(own)] == ["audit.plan", "audit.observe", "audit.run"]
 
 
+def test_a_second_look_at_real_users_is_held_against_the_first(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[tuple[str, list[tuple[str, ...]]]] = []
+    monkeypatch.setattr("audit.personas.build_panel", lambda plan, _view: plan.plan_id)
+    monkeypatch.setattr(
+        "audit.runs.repeating.refuse_overlap",
+        lambda panel, _found, earlier: held.append((panel, [one.plan.axes for one in earlier])),
+    )
+    plans = [auditing.declare(own, actor="me", panel="observed", axes=(axis,)) for axis in ("region", "premium")]
+    for plan in plans:
+        auditing.run(own, plan.plan_id, actor="me")
+    assert held == [(plans[1].plan_id, [("region",)])]
+
+
 def test_a_damaged_report_hides_no_other(own: Settings, made_by_hand: dict[str, Any]) -> None:
     plan = auditing.declare(own, actor="me")
     bad = auditing.run(own, plan.plan_id, actor="me")["report_id"]

@@ -50,11 +50,11 @@ def test_run_ends_with_what_was_found(home: Path, made_by_hand: dict[str, Any]) 
 def test_plan_takes_every_field(home: Path) -> None:
     made = call(
         home, "audit", "plan", "--title", "Names", "--axis", "name_origin*gender", "--axis", "gender", "--film-axis",
-        "era", "--measure", "reach", "--reference", "gender=male", "--test", "gender=reach", "--alpha", 0.01, "-k", 3,
+        "era", "--measure", "reach", "--reference", "gender=man", "--test", "gender=reach", "--alpha", 0.01, "-k", 3,
         "--tastes", 5, "--personas", 50, "--seed", 4, "--on", "2020-01-01", "--notes", "why", "--panel", "matched",
     ).document  # fmt: skip
     assert made["axes"] == ["name_origin × gender", "gender"]
-    assert made["references"] == {"gender": "male"}
+    assert made["references"] == {"gender": "man"}
     assert made["family"] == [["gender", "reach"]]
     assert (made["alpha"], made["k"], made["tastes"], made["personas"], made["seed"]) == (0.01, 3, 5, 50, 4)
     assert (made["on"], made["notes"], made["panel"], made["film_axes"]) == ("2020-01-01", "why", "matched", ["era"])
@@ -67,6 +67,7 @@ def test_plan_takes_every_field(home: Path) -> None:
         (("plan", "--panel", "martians"), "panel == 'martians'"),
         (("plan", "--panel", "observed", "--axis", "gender"), "axis == 'gender'"),
         (("plan", "--reference", "male"), "--reference == 'male'"),
+        (("plan", "--reference", "gender=dragon", "--axis", "gender"), "reference of gender == 'dragon'"),
         (("plan", "--alpha", "2"), "alpha == 2.0"),
         (("plan", "--index", "v000000000000"), "index version == 'v000000000000'"),
         (("plan", "--on", "yesterday"), "--on == 'yesterday'"),
