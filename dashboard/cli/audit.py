@@ -42,7 +42,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one option a field of the plan
     ] = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option("--reference", metavar="A=G", help="Group others are held against, as gender=male; repeatable."),
+        typer.Option("--reference", metavar="A=G", help="Group others are held against, as gender=man; repeatable."),
     ] = None,
     family: Annotated[
         list[str] | None,
@@ -220,7 +220,7 @@ def _joined(text: str) -> str:
 def _pair(text: str, option: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip() or not value.strip():
-        raise InvalidValueError(f"{option} == {text!r}", "must be AXIS=VALUE", "write it as gender=male")
+        raise InvalidValueError(f"{option} == {text!r}", "must be AXIS=VALUE", "write it as gender=man")
     return _joined(name), value.strip()
 
 
