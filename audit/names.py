@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from audit.plan import CROSS
+from recommender.block_names import BLOCK_NAMES
 
 MEASURES: Final = {
     "reach": "Reached by the films",
@@ -34,25 +35,7 @@ AXES: Final = {
     "era": "Era",
     "index": "Index",
 }
-BLOCKS: Final = {
-    "text": "Story and tone",
-    "genre": "Genres",
-    "keyword": "Keywords",
-    "people": "Cast and crew",
-    "collection": "Series",
-    "origin": "Country and language",
-    "era": "Era",
-    "runtime": "Length",
-    "age": "Age rating",
-    "acclaim": "Acclaim over all time",
-    "quality": "How well it is liked",
-    "popularity": "Popularity at the time",
-    "recency": "Newness",
-    "audience": "Viewers with similar histories",
-    "closest_film": "Closest film seen",
-    "diversity": "Variety in the slate",
-    "all": "The whole user vector",
-}
+BLOCKS: Final = {**BLOCK_NAMES, "all": "The whole user vector"}
 PANELS: Final = {
     "personas": "synthetic personas with identical histories",
     "matched": "synthetic personas matched by taste",

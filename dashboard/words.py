@@ -2,26 +2,9 @@
 
 from typing import Final
 
+from recommender.block_names import BLOCK_NAMES
 from workspace.columns import Film, Rollup
 
-BLOCKS: Final = {
-    "text": "Story and tone",
-    "genre": "Genres",
-    "keyword": "Keywords",
-    "people": "Cast and crew",
-    "collection": "Series",
-    "origin": "Country and language",
-    "era": "Era",
-    "runtime": "Length",
-    "age": "Age rating",
-    "acclaim": "Acclaim over all time",
-    "quality": "How well it is liked",
-    "popularity": "Popularity at the time",
-    "recency": "Newness",
-    "audience": "Viewers with similar histories",
-    "closest_film": "Closest film seen",
-    "diversity": "Variety in the slate",
-}
 WHOLE: Final = ("text", "acclaim", "quality", "popularity", "recency", "audience", "closest_film")
 RULES: Final = {
     "catalogue": "In the catalogue",
@@ -103,7 +86,7 @@ def block(name: str) -> str:
         >>> block("people")
         'Cast and crew'
     """
-    return BLOCKS.get(name, name.replace("_", " ").capitalize())
+    return BLOCK_NAMES.get(name, name.replace("_", " ").capitalize())
 
 
 def rule(name: str) -> str:

@@ -5,7 +5,6 @@ escaped twice over: markup by Jinja, control and bidirectional characters by `vi
 """
 
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -17,6 +16,7 @@ from markupsafe import Markup
 
 from audit import names
 from workspace.errors import SchemaError
+from workspace.printable import printable
 
 Row = Mapping[str, Any]
 
@@ -67,15 +67,7 @@ def visible(value: Any) -> Any:  # noqa: ANN401 - whatever a template prints
         return ""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(_shown(character) for character in value)
-
-
-def _shown(character: str) -> str:
-    category = unicodedata.category(character)
-    reorders = category == "Cf" and unicodedata.bidirectional(character) != "BN"
-    if character == "\n" or not (category in ("Cc", "Cs") or reorders):
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return printable(value)
 
 
 @cache

@@ -9,8 +9,9 @@ import typer
 
 from dashboard.cli import options
 from dashboard.cli.group import helped
-from dashboard.cli.output import answer, printable
+from dashboard.cli.output import answer
 from dashboard.cli.session import ACTOR, workspace
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from audit import names
 from audit.report.html import MARKS, interval, missed, number, probability
-from dashboard.cli.output import Document, printable
+from dashboard.cli.output import Document
+from workspace.printable import printable
 
 _STYLES: Final = {"disparity": "bold red", "flagged": "yellow", "parity shown": "green"}
 _RANKS: Final = ("disparity", "flagged")

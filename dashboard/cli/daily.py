@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dashboard.cli import options
-from dashboard.cli.output import Document, answer, printable, progress_bars
+from dashboard.cli.output import Document, answer, progress_bars
 from dashboard.cli.session import ACTOR, workspace
 from workspace.errors import InvalidValueError
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

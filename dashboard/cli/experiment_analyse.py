@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dashboard.cli import options
-from dashboard.cli.output import Document, answer, note, printable
+from dashboard.cli.output import Document, answer, note
 from dashboard.cli.session import workspace
 from workspace.errors import InvalidValueError
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

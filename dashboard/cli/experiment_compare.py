@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dashboard.cli import options
-from dashboard.cli.output import Document, answer, printable
+from dashboard.cli.output import Document, answer
 from workspace.errors import InvalidValueError
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

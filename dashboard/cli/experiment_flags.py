@@ -240,7 +240,7 @@ def _day(text: str) -> dt.date:
 
 def _facts(document: Document) -> "RenderableType":
     from dashboard.cli import rendering
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     return rendering.facts({name: "-" if value is None else printable(str(value)) for name, value in document.items()})
 
@@ -249,7 +249,7 @@ def _assigned(document: Document) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(document["counts"].items()))
     head = _facts({"users": f"{document['users']:,}", "of which": counts, "written to": document["out"]})
@@ -264,7 +264,7 @@ def _flags(document: Document) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = ("flag", "experiment_id", "forced", "index_version", "reason")
@@ -279,7 +279,7 @@ def _step(document: Document) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     done = "done" if document["executed"] else "nothing was changed"
     going = f", to {document['next_share']:.0%}" if document["next_share"] else ""

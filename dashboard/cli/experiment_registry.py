@@ -175,7 +175,7 @@ def record_facts(document: Document) -> "RenderableType":
     from rich.text import Text
 
     from dashboard.cli import rendering
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     plan = document["plan"]
     weights = ", ".join(f"{one['name']} {one['weight']:g}" for one in plan["variants"])
@@ -220,7 +220,7 @@ def _table(document: Document) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("experiment", "state", "ramp", "flag", "layer", "from", "to", "decision"):

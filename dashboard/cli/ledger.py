@@ -8,9 +8,10 @@ import typer
 
 from dashboard.cli import options
 from dashboard.cli.group import helped
-from dashboard.cli.output import Document, answer, printable
+from dashboard.cli.output import Document, answer
 from dashboard.cli.session import workspace
 from workspace.errors import SchemaError
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

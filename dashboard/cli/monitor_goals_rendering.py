@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.cli.output import Document, printable
+from dashboard.cli.output import Document
+from workspace.printable import printable
 
 _STYLES: Final = {"met": "green", "at risk": "yellow", "missed": "bold red", "unknown": "dim"}
 _STEPS: Final = "▁▂▃▄▅▆▇█"

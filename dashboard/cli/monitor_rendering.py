@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.cli.output import Document, printable
+from dashboard.cli.output import Document
+from workspace.printable import printable
 
 _STYLES: Final = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 _CAUSES_SHOWN: Final = 2

@@ -7,11 +7,12 @@ stderr either way.
 import json
 import math
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -82,19 +83,6 @@ def print_error(error: "RecommendrError", *, as_json: bool) -> None:
         print_json({"error": parts})
 
 
-def printable(text: str) -> str:
-    r"""Return the text without what could steer a terminal or reorder a line.
-
-    Titles, ids and arguments come from outside: control characters (escape sequences among them), bidirectional
-    overrides and lone surrogates are shown as their escapes.
-
-    Example:
-        >>> printable("Alien\x1b[2J")
-        'Alien\\x1b[2J'
-    """
-    return "".join(_shown(character) for character in text)
-
-
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
     """Draw one bar a stage on stderr while the block runs.
@@ -119,15 +107,6 @@ def progress_bars() -> Iterator[Progress]:
             # A stage that was told no end of its own ends with the work.
             total = bars.tasks[task].total or 1
             bars.update(task, completed=total, total=total)
-
-
-def _shown(character: str) -> str:
-    category = unicodedata.category(character)
-    # Joiners are format characters too, but neutral to direction: Persian and emoji need them.
-    reorders = category == "Cf" and unicodedata.bidirectional(character) != "BN"
-    if character == "\n" or not (category in ("Cc", "Cs") or reorders):
-        return character
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a result holds

@@ -8,9 +8,10 @@ import typer
 
 from dashboard.cli import options
 from dashboard.cli.group import helped
-from dashboard.cli.output import Document, answer, note, printable, progress_bars
+from dashboard.cli.output import Document, answer, note, progress_bars
 from dashboard.cli.session import ACTOR, workspace
 from workspace.errors import InvalidValueError
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.cli.output import Document, printable
+from dashboard.cli.output import Document
+from workspace.printable import printable
 
 _BAR_WIDTH: Final = 24
 _TERMS_SHOWN: Final = 12

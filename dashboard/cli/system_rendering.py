@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dashboard.cli.output import Document, printable
+from dashboard.cli.output import Document
+from workspace.printable import printable
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH: Final = 40

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dashboard.cli import options
-from dashboard.cli.output import Document, answer, printable, progress_bars
+from dashboard.cli.output import Document, answer, progress_bars
 from dashboard.cli.session import ACTOR, workspace
 from workspace.errors import InvalidValueError, StateError
+from workspace.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -153,7 +153,7 @@ def _metric_answer(document: Document) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     question = document["question"]
     keys = [*question["by"], *(["period"] if question["grain"] else [])]
@@ -176,7 +176,7 @@ def _findings(document: Document) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    from dashboard.cli.output import printable
+    from workspace.printable import printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("check", "", "finding", "cure"):

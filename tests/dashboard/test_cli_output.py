@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from rich.text import Text
 
-from dashboard.cli.output import answer, note, print_error, print_json, printable, progress_bars
+from dashboard.cli.output import answer, note, print_error, print_json, progress_bars
 from workspace.errors import UnknownError
+from workspace.printable import printable
 
 
 @pytest.mark.parametrize(
