@@ -171,7 +171,19 @@ class SeriesStore:
     ) -> Iterator[pa.Table]:
         """Return the samples of the weeks that touch a span, oldest first, counters as they were read."""
         for path in self.files(SAMPLES, start_us, end_us):
-            yield pq.read_table(path, columns=list(columns))
+            yield self._table(path, columns)
+
+    def _table(self, path: Path, columns: Sequence[str]) -> pa.Table:
+        """Read a week's samples: of its newest version when the listed one was replaced in the meantime."""
+        while True:
+            try:
+                return pq.read_table(path, columns=list(columns))
+            except FileNotFoundError:
+                _, lane, *_ = path.name.split(".")
+                newer = self._newest(lane).get(_week_in(path.name))
+                if newer is None or newer == path:
+                    raise
+                path = newer
 
     def _append(self, lane: str, rows: pd.DataFrame) -> int:
         """Rewrite the weeks with new rows, and the later ones whose lifts change by them."""
@@ -210,8 +222,7 @@ class SeriesStore:
         found: dict[int, Path] = {}
         # Ids sort by the time they were made: the last name of a week is the newest.
         for path in sorted((self.folder / SAMPLES).glob(f"*.{lane}.*.parquet")):
-            monday = dt.date.fromisoformat(path.name.split(".", 1)[0])
-            found[(monday - _MONDAY).days // 7] = path
+            found[_week_in(path.name)] = path
         return found
 
     def _tails(self, name: str) -> Tails:
@@ -237,6 +248,11 @@ class SeriesStore:
             for path in (self.folder / dataset).glob("*.parquet"):
                 if path.name not in kept:
                     path.unlink(missing_ok=True)
+
+
+def _week_in(name: str) -> int:
+    """Return the week that a file's name begins with."""
+    return (dt.date.fromisoformat(name.split(".", 1)[0]) - _MONDAY).days // 7
 
 
 def week_of(moment_us: Any) -> Any:  # noqa: ANN401 - a number or an array of numbers

@@ -149,6 +149,31 @@ def test_series_reads_the_newest_of_two_versions_of_a_week(home: Paths) -> None:
     assert not old.exists()
 
 
+def test_series_replaced_while_they_are_read_are_read_in_their_newest_version(home: Paths) -> None:
+    store, frame = SeriesStore(home), samples(300, step_s=7_200)
+    store.append(frame)
+    before = [table.num_rows for table in store.tables()]
+    reading = store.tables()
+    next(reading)
+    # The later weeks are rewritten by then, and their files that were listed are gone.
+    store.append(samples(300, step_s=7_200, start=START + dt.timedelta(hours=1)))
+    rest = [table.num_rows for table in reading]
+    assert rest == [table.num_rows for table in store.tables()][1:]
+    assert len(rest) >= 2
+    assert sum(rest) > sum(before[1:])
+
+
+def test_series_without_a_week_that_was_listed_say_so(home: Paths) -> None:
+    store = SeriesStore(home)
+    store.append(samples(300, step_s=7_200))
+    reading = store.tables()
+    next(reading)
+    for path in store.files(SAMPLES, 0, EVER_US):
+        path.unlink()
+    with pytest.raises(FileNotFoundError):
+        next(reading)
+
+
 def test_series_imports_files_week_by_week(home: Paths, tmp_path: Path) -> None:
     frame = samples(500, step_s=3600)
     folder = tmp_path / "given"
