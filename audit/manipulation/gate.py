@@ -1,9 +1,9 @@
 """The admission gate: all signs of a film in one score that its parts add up to, and a threshold with a stated error.
 
-A sign surprises by −log₁₀ of the share of films that show it as strongly. What surprises one film in ten is no sign at
-all; the score is the sum of what lies beyond: Σ max(0, surprise − 1). The threshold is the conformal quantile of the
-norm's own scores: a clean film that comes from where the norm comes from is held with a chance of at most the stated
-rate.
+A sign surprises by −log₁₀ of the share of films that show it as strongly. What surprises one film in twenty is no sign
+at all; the score is the sum of what lies beyond: Σ max(0, surprise − log₁₀ 20). The threshold is the conformal quantile
+of the norm's own scores: a clean film that comes from where the norm comes from is held with a chance of at most the
+stated rate.
 
 Source: Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World" (2005), section 2.2; Bates et al., "Testing
 for outliers with conformal p-values" (Annals of Statistics 2023).
@@ -30,6 +30,8 @@ from audit.manipulation.texts import (
     SAME_TERMS,
     SAME_TEXT,
     SELDOM,
+    UNASKED,
+    UNASKED_GENRES,
     Signs,
     TextNorm,
 )
@@ -40,7 +42,8 @@ from workspace.errors import NotEstimableError
 Rows = npt.NDArray[np.int64]
 
 RATE: Final = 0.01
-ORDINARY: Final = 1.0
+ORDINARY: Final = math.log10(20)
+"""What one film in twenty shows is no sign."""
 MOST_ENTRIES: Final[Mapping[str, int]] = {Film.KEYWORDS: 500, Film.GENRES: 50}
 LONGEST_ENTRY: Final = 200
 MOST_CHARACTERS: Final = 20_000
@@ -50,7 +53,9 @@ _WORDS: Final[Mapping[str, str]] = {
     GENRES: "{value:.0f} genres where films have {usual:.0f}",
     SELDOM: "{value:.0f} pairs of genres that hardly ever meet",
     MISMATCH: "{value:.0f} keywords its synopsis says nothing of",
-    REACH: "shares {value:.2f} keywords with the average film, where its genre shares {usual:.2f}",
+    UNASKED_GENRES: "{value:.0f} genres that neither its keywords nor its other genres lead one to expect",
+    REACH: "shares {value:.2f} keywords with the average film, where films with as many share {usual:.2f}",
+    UNASKED: "{value:.0f} frequent keywords that neither its genres nor its other keywords lead one to expect",
     COMPRESSION: "its texts repeat themselves: {value:+.2f} in compression against texts of its length",
     SAME_TEXT: "its synopsis is {value:.0%} that of {like}",
     SAME_TERMS: "people and keywords {value:.0%} those of {like}",

@@ -30,6 +30,27 @@ def stabilised(counts: npt.ArrayLike) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """How a figure goes with another one in a catalogue: least squares."""
+
+    slope: float
+    intercept: float
+
+    @classmethod
+    def fit(cls, x: Floats, y: Floats) -> Self:
+        """Fit it, both of shape ``(n,)``; pairs with a NaN are left out, and without two points it is level."""
+        known = np.isfinite(x) & np.isfinite(y)
+        if known.sum() < 2 or np.ptp(x[known]) == 0:  # noqa: PLR2004 - a line needs two points
+            return cls(slope=0.0, intercept=float(np.median(y[known])) if known.any() else 0.0)
+        slope, intercept = np.polyfit(x[known], y[known], 1)
+        return cls(slope=float(slope), intercept=float(intercept))
+
+    def at(self, x: Floats) -> Floats:
+        """Return what the figure usually is, shape ``(n,)``."""
+        return self.slope * x + self.intercept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Norm:
     """Median and spread of a figure, of all films and of each group that is large enough.
 

@@ -20,6 +20,10 @@ KNOWN_FROM: Final = 3
 """A term of fewer other films is too rare to say whom it meets."""
 SELDOM: Final = 0.5
 """Two terms seldom meet when they do so less than this many times as often as chance would have them."""
+ASKED_FROM: Final = 20
+"""A term of fewer other films gains a stuffed film next to nothing."""
+ASKED: Final = 1.0
+"""Sum of the logarithms of lifts up to which a film's other terms do not lead one to expect a term."""
 CAST_COUNTED: Final = 6
 SAME_MOST: Final = 30
 """A phrase or term of more films is common property, and no sign of copying."""
@@ -86,18 +90,19 @@ class Company:
         together = (terms.matrix.T @ terms.matrix).tocsr()
         return cls(terms=terms, together=together, films=np.asarray(terms.matrix.sum(axis=0)).ravel())
 
-    def reach(self, named: Sequence[Iterable[str]], own: Rows) -> Floats:
-        """Return how many terms each film shares with another film on average, shape ``(n,)``.
+    def shares(self, named: Sequence[Iterable[str]], own: Rows) -> sparse.csr_matrix:
+        """Return the share of other films that name each term of each film, shape ``(n, n_terms)``.
 
-        Terms of many films are what a stuffed film gains by: each adds the share of films that name it.
+        Terms of many films are what a stuffed film gains by.
 
         Args:
             named: Terms of each film.
             own: Its row in the norm, whose counts are taken out; `NOBODY` where it has none.
         """
-        matrix = incidence(named, self.terms.vocabulary)
-        shared = matrix @ self.films - np.asarray(matrix.multiply(own_rows(self.terms.matrix, own)).sum(axis=1)).ravel()
-        return np.asarray(shared / max(1, self.terms.matrix.shape[0] - 1), np.float64)
+        shares = incidence(named, self.terms.vocabulary).tocoo()
+        others = self.films[shares.col] - _at(own_rows(self.terms.matrix, own), shares.row, shares.col)
+        shares.data = others / max(1, self.terms.matrix.shape[0] - 1)
+        return shares.tocsr()
 
     def seldom(self, named: Sequence[Iterable[str]], own: Rows) -> Floats:
         """Count, for each film, the pairs of its terms that meet less often than half of what chance would give.
@@ -117,6 +122,74 @@ class Company:
         chance = alone * others / max(1, self.terms.matrix.shape[0] - 1)
         seldom = (alone >= KNOWN_FROM) & (others >= KNOWN_FROM) & (met < SELDOM * chance)
         return np.bincount(film, weights=seldom, minlength=len(named)).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Which terms a film's other terms lead one to expect, its further ones of the same kind and those of another.
+
+    A term of the film is asked for by the sum of its log lifts, log((met + 1) ÷ (chance + 1)), over all the others: how
+    much more often than by chance the other films of the norm name both. Terms that belong together lift one another; a
+    frequent term that was only added meets the others about as often as chance would have it.
+
+    Args:
+        kind: The terms that are judged.
+        other: Terms of another kind beside them.
+        beside: Films that name a term and one of the other kind, shape ``(n_terms, n_others)``.
+    """
+
+    kind: Company
+    other: Company
+    beside: sparse.csr_matrix
+
+    @classmethod
+    def fit(cls, kind: Company, other: Company) -> Self:
+        """Count which terms of two kinds are named by the same films."""
+        return cls(kind=kind, other=other, beside=(kind.terms.matrix.T @ other.terms.matrix).tocsr())
+
+    def unasked(self, named: Sequence[Iterable[str]], others: Sequence[Iterable[str]], own: Rows) -> sparse.csr_matrix:
+        """Mark the terms of films that nothing else about them asks for, values 1, shape ``(n, n_terms)``.
+
+        Args:
+            named: Terms of each film.
+            others: Its terms of the other kind.
+            own: Its row in the norm, whose counts are taken out; `NOBODY` where it has none.
+        """
+        matrix = incidence(named, self.kind.terms.vocabulary)
+        before = own_rows(self.kind.terms.matrix, own)
+        film, left, right = _pairs(matrix)
+        itself = _at(before, film, left), _at(before, film, right)
+        same = self._log_lifts(self.kind.together, self.kind.films, left, right, itself)
+        there = incidence(others, self.other.terms.vocabulary)
+        at, mine, beside = _pairs_across(matrix, there)
+        itself = _at(before, at, mine), _at(own_rows(self.other.terms.matrix, own), at, beside)
+        across = self._log_lifts(self.beside, self.other.films, mine, beside, itself)
+        rows, columns = np.concatenate([film, film, at]), np.concatenate([left, right, mine])
+        sums = sparse.csr_matrix((np.concatenate([same, same, across]), (rows, columns)), shape=matrix.shape)
+        marks = matrix.tocoo()
+        known = self.kind.films[marks.col] - _at(before, marks.row, marks.col) >= ASKED_FROM
+        marks.data = (known & (_at(sums, marks.row, marks.col) <= ASKED)).astype(np.float64)
+        return marks.tocsr()
+
+    def _log_lifts(
+        self, together: sparse.csr_matrix, films: Floats, left: Rows, right: Rows, itself: tuple[Floats, Floats]
+    ) -> Floats:
+        """Return the log lift of pairs of terms, the film itself, where it is in the norm, taken out of the counts."""
+        met = _at(together, left, right) - itself[0] * itself[1]
+        chance = (self.kind.films[left] - itself[0]) * (films[right] - itself[1])
+        lifts: Floats = np.log((met + 1.0) / (chance / max(1, self.kind.terms.matrix.shape[0] - 1) + 1.0))
+        return lifts
+
+
+def _pairs_across(matrix: sparse.csr_matrix, other: sparse.csr_matrix) -> tuple[Rows, Rows, Rows]:
+    """Return film, term and term of the other kind of every pair a film names."""
+    terms = matrix.tocoo()
+    lengths = np.diff(other.indptr)[terms.row]
+    # The others of a term's film lie behind one another: where they start, and how far this one is from there.
+    steps = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    places = np.repeat(other.indptr[terms.row], lengths) + steps
+    film, left = np.repeat(terms.row, lengths), np.repeat(terms.col, lengths)
+    return film.astype(np.int64), left.astype(np.int64), other.indices[places].astype(np.int64)
 
 
 def _pairs(matrix: sparse.csr_matrix) -> tuple[Rows, Rows, Rows]:

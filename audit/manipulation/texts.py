@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from audit.manipulation.norms import Floats, Labels, Norm, stabilised
+from audit.manipulation.norms import Floats, Labels, Line, Norm, stabilised
 from audit.manipulation.terms import (
     Company,
+    Context,
     Incidence,
     Likeness,
     families,
@@ -29,18 +30,21 @@ Rows = npt.NDArray[np.int64]
 KEYWORDS: Final = "keywords"
 GENRES: Final = "genres"
 REACH: Final = "keyword reach"
+UNASKED: Final = "unasked keywords"
 SELDOM: Final = "seldom genres"
+UNASKED_GENRES: Final = "unasked genres"
 MISMATCH: Final = "tags off the synopsis"
 COMPRESSION: Final = "repetition"
 SAME_TEXT: Final = "same text"
 SAME_TERMS: Final = "same people and keywords"
-TEXT_SIGNALS: Final = (KEYWORDS, GENRES, REACH, SELDOM, MISMATCH, COMPRESSION, SAME_TEXT, SAME_TERMS)
 
 SHINGLE: Final = 3
 SUPPORT_FROM: Final = 5
 MOST_WORDS: Final = 4_000
 MOST_KEYWORDS: Final = 1_000
 """Rarer words and keywords are left to the other signs: the table of both is dense."""
+_BY_GENRE: Final = frozenset({KEYWORDS})
+_SHARED: Final = "keywords shared with the average film"
 _CHUNK: Final = 512
 _SHORTEST_TEXT: Final = 40
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
@@ -192,15 +196,19 @@ class TextNorm:
         self._films = films
         self._company = Company.fit(films[Film.KEYWORDS].tolist())
         self._mixtures = Company.fit(films[Film.GENRES].tolist())
+        self._keywords_asked = Context.fit(self._company, self._mixtures)
+        self._genres_asked = Context.fit(self._mixtures, self._company)
         self._support = Support.fit(films)
         self._texts = Likeness.fit([shingles(text) for text in films[Film.SYNOPSIS]], families(films))
         self._people = Likeness.fit(people_and_keywords(films), families(films))
         everybody = np.arange(len(films))
-        self._line = _repetition_line(films)
+        unasked = self._unasked(films, everybody)
+        leaning = self._leaning(films, everybody, unasked)
+        self._lines = {name: Line.fit(at, figure) for name, (at, figure) in leaning.items()}
         self._norms: dict[str, Norm] = {}
         genres = first_genres(films)
         for name, figure, floor in self._figures(films, everybody):
-            grouped = genres if name in (KEYWORDS, REACH) else None
+            grouped = genres if name in _BY_GENRE else None
             self._norms[name] = Norm.fit(figure.scaled, floor=floor, groups=grouped)
 
     def signs(self, films: pd.DataFrame, own: Rows) -> list[Signs]:
@@ -213,7 +221,7 @@ class TextNorm:
         genres = first_genres(films)
         out = []
         for name, figure, _ in self._figures(films, own):
-            norm, grouped = self._norms[name], genres if name in (KEYWORDS, REACH) else None
+            norm, grouped = self._norms[name], genres if name in _BY_GENRE else None
             usual = figure.shown_as(norm.expected(len(films), grouped))
             z = norm.z(figure.scaled, grouped)
             out.append(Signs(name=name, values=figure.values, usual=usual, z=z, like=figure.like))
@@ -221,20 +229,45 @@ class TextNorm:
 
     def _figures(self, films: pd.DataFrame, own: Rows) -> "list[tuple[str, _Figure, float]]":
         nobody = np.full(len(films), -1, np.int64)
-        reach = self._company.reach(films[Film.KEYWORDS].tolist(), own)
-        seldom = self._mixtures.seldom(films[Film.GENRES].tolist(), own)
-        without = self._support.unsupported(films, own)
+        keywords, genres = films[Film.KEYWORDS].tolist(), films[Film.GENRES].tolist()
+        counts = [
+            (KEYWORDS, _lengths(keywords)),
+            (GENRES, _lengths(genres)),
+            (SELDOM, self._mixtures.seldom(genres, own)),
+            (UNASKED_GENRES, _sums(self._genres_asked.unasked(genres, keywords, own))),
+            (MISMATCH, self._support.unsupported(films, own)),
+        ]
+        unasked = self._unasked(films, own)
+        leaning = self._leaning(films, own, unasked)
+        beyond = {name: figure - self._lines[name].at(at) for name, (at, figure) in leaning.items()}
+        shared, usual = leaning[_SHARED][1], self._lines[_SHARED].at(leaning[_SHARED][0])
         alike, twin = self._texts.nearest([shingles(text) for text in films[Film.SYNOPSIS]], own, families(films))
         borrowed, lender = self._people.nearest(people_and_keywords(films), own, families(films))
-        counts = [(KEYWORDS, _lengths(films[Film.KEYWORDS])), (GENRES, _lengths(films[Film.GENRES])),
-                  (SELDOM, seldom), (MISMATCH, without)]  # fmt: skip
         return [
             *((name, _Figure.count(values, nobody), 0.25) for name, values in counts),
-            (REACH, _Figure.plain(reach, nobody), 0.02),
-            (COMPRESSION, _Figure.plain(_repetition(films, self._line), nobody), 0.02),
+            (REACH, _Figure(shared, beyond[REACH], lambda _: usual, nobody), 0.02),
+            (UNASKED, _Figure(_sums(unasked), beyond[UNASKED], np.zeros_like, nobody), 0.02),
+            (COMPRESSION, _Figure.plain(beyond[COMPRESSION], nobody), 0.02),
             (SAME_TEXT, _Figure.plain(alike, twin), 0.05),
             (SAME_TERMS, _Figure.plain(borrowed, lender), 0.05),
         ]
+
+    def _unasked(self, films: pd.DataFrame, own: Rows) -> sparse.csr_matrix:
+        return self._keywords_asked.unasked(films[Film.KEYWORDS].tolist(), films[Film.GENRES].tolist(), own)
+
+    def _leaning(self, films: pd.DataFrame, own: Rows, unasked: sparse.csr_matrix) -> dict[str, tuple[Floats, Floats]]:
+        """Return figures that grow with another one, after that one; they are held against films with as much of it."""
+        keywords = films[Film.KEYWORDS].tolist()
+        shares = self._company.shares(keywords, own)
+        # Roots lie between counting keywords and adding up shares, which the few most frequent keywords would rule.
+        roots = shares.sqrt()
+        number = _lengths(keywords)
+        return {
+            REACH: (number, _sums(roots)),
+            UNASKED: (number, _sums(roots.multiply(unasked))),
+            _SHARED: (number, _sums(shares)),
+            COMPRESSION: _ratios(films),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,22 +292,12 @@ def _lengths(cells: Sequence[Sequence[str]]) -> Floats:
     return np.array([len(cell) for cell in cells], np.float64)
 
 
-def _repetition_line(films: pd.DataFrame) -> tuple[float, float]:
-    """Return slope and intercept of the compression ratio by the logarithm of the length: longer texts repeat more."""
-    length, ratio = _ratios(films)
-    known = np.isfinite(ratio)
-    if known.sum() < 2 or np.ptp(length[known]) == 0:  # noqa: PLR2004 - a line needs two points
-        return 0.0, float(np.median(ratio[known])) if known.any() else 0.0
-    slope, intercept = np.polyfit(length[known], ratio[known], 1)
-    return float(slope), float(intercept)
-
-
-def _repetition(films: pd.DataFrame, line: tuple[float, float]) -> Floats:
-    length, ratio = _ratios(films)
-    return ratio - (line[0] * length + line[1])
+def _sums(matrix: sparse.csr_matrix) -> Floats:
+    return np.asarray(matrix.sum(axis=1), np.float64).ravel()
 
 
 def _ratios(films: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return the logarithm of each film's length in characters, and its compression ratio: longer texts repeat more."""
     written = _written(films)
     ratio = np.array([compression_ratio(text) for text in written])
     return np.log(np.maximum([len(text) for text in written], 1)), ratio

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.manipulation.terms import Company, Likeness
+from audit.manipulation.terms import ASKED, ASKED_FROM, Company, Context, Likeness
 from audit.manipulation.texts import TextNorm, compression_ratio, shingles
 from data.synthetic.attacks import attack
 from workspace.columns import Film
@@ -19,12 +19,41 @@ def test_repetition_compresses_and_short_texts_say_nothing() -> None:
     assert np.isnan(compression_ratio("short"))
 
 
-def test_reach_counts_terms_shared_with_the_average_other_film() -> None:
+def test_shares_are_of_the_other_films_that_name_a_term() -> None:
     company = Company.fit([["a", "b"], ["a"], ["a", "c"], ["d"]])
-    # A new film of a and b shares three of a and one of b with four films, over the four films less one.
-    assert company.reach([["a", "b"]], NOBODY)[0] == pytest.approx(4 / 3)
+    # A new film of a and b: three of the four films name a and one b, over the four films less one.
+    assert company.shares([["a", "b"]], NOBODY).toarray().tolist() == [[1, pytest.approx(1 / 3), 0, 0]]
     # The first film itself: two others name a, nobody else b.
-    assert company.reach([["a", "b"]], np.array([0]))[0] == pytest.approx(2 / 3)
+    assert company.shares([["a", "b"]], np.array([0])).toarray().tolist() == [[pytest.approx(2 / 3), 0, 0, 0]]
+
+
+def test_a_term_that_nothing_else_about_a_film_leads_one_to_expect_is_marked() -> None:
+    heist, wedding = ["heist", "vault"], ["wedding", "kiss"]
+    context = Context.fit(Company.fit([heist] * 30 + [wedding] * 30), Company.fit([["crime"]] * 30 + [["love"]] * 30))
+    columns = context.kind.terms.vocabulary
+    marked = context.unasked([["heist", "vault", "wedding"], ["wedding", "kiss"], ["wedding"], ["unheard"]],
+                             [["crime"], ["love"], ["crime"], ["crime"]], np.full(4, -1)).toarray()  # fmt: skip
+    # With 30 of 60 each, two that always meet lift one another by log(31 / 16): a friend and the genre make it 1.32.
+    assert marked[:, columns["wedding"]].tolist() == [1, 0, 1, 0]
+    assert marked[1].sum() == 0
+
+
+def test_terms_are_marked_as_by_counting_the_other_films_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    named = [[f"k{term}" for term in np.flatnonzero(rng.random(8) < 0.4)] for _ in range(120)]
+    others = [[f"g{term}" for term in np.flatnonzero(rng.random(4) < 0.4)] for _ in range(120)]
+    kind = Company.fit(named)
+    marked = Context.fit(kind, Company.fit(others)).unasked(named, others, np.arange(120))
+    for row, (terms, beside) in enumerate(zip(named, others, strict=True)):
+        rest = [{*named[at], *others[at]} for at in range(120) if at != row]
+        for term in terms:
+            total = 0.0
+            for other in {*terms, *beside} - {term}:
+                both = sum({term, other} <= one for one in rest)
+                chance = sum(term in one for one in rest) * sum(other in one for one in rest) / len(rest)
+                total += np.log((both + 1) / (chance + 1))
+            often = sum(term in one for one in rest) >= ASKED_FROM
+            assert marked[row, kind.terms.vocabulary[term]] == (often and total <= ASKED), (row, term, total)
 
 
 def test_pairs_that_never_meet_are_counted_once_both_terms_are_known() -> None:
@@ -55,6 +84,17 @@ def test_appended_keywords_show_in_count_reach_and_mismatch(films: pd.DataFrame)
     rows = np.flatnonzero(films[Film.ID].isin(attacked.film_ids))
     before = {sign.name: sign.z for sign in norm.signs(films.iloc[rows].reset_index(drop=True), rows)}
     after = {sign.name: sign.z for sign in norm.signs(attacked.films.iloc[rows].reset_index(drop=True), rows)}
-    for name in ("keywords", "keyword reach", "tags off the synopsis"):
+    for name in ("keywords", "keyword reach", "unasked keywords", "tags off the synopsis"):
         assert np.median(after[name] - before[name]) > 2, name
     assert np.array_equal(after["genres"], before["genres"])
+
+
+def test_stuffed_genres_show_in_count_and_company(films: pd.DataFrame) -> None:
+    norm = TextNorm(films)
+    attacked = attack(films, "genre_stuffing", share=0.05, seed=1)
+    rows = np.flatnonzero(films[Film.ID].isin(attacked.film_ids))
+    before = {sign.name: sign.z for sign in norm.signs(films.iloc[rows].reset_index(drop=True), rows)}
+    after = {sign.name: sign.z for sign in norm.signs(attacked.films.iloc[rows].reset_index(drop=True), rows)}
+    for name in ("genres", "seldom genres", "unasked genres"):
+        assert np.median(after[name] - before[name]) > 2, name
+    assert np.array_equal(after["keyword reach"], before["keyword reach"])
