@@ -5,7 +5,7 @@
 Users and personas are drawn from populations whose truth is known, with rows that hang together: several rows a user,
 several personas a taste, and both groups in one taste. Every figure goes through the functions that judge audits. The
 limits were set before: intervals hold the truth in 94 to 96 of 100 cases, and the chance of any false disparity in a
-family is at most 5 %. Takes about seven minutes on one core.
+family is at most 5 %. Takes about ten minutes on one core.
 """
 
 import argparse
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Interval = tuple[float, float]
 
-REPEATS: Final = 4_000
+REPEATS: Final = 8_000
 ALPHA: Final = 0.05
 PACKAGES: Final = ("numpy", "scipy", "statsmodels")
 PAGE: Final = Path("docs/audit-statistics.md")

@@ -23,6 +23,7 @@ from audit.manipulation.hubness import HUBNESS, Sentinels
 from audit.manipulation.norms import LEAST_FILMS, Floats, Tail
 from audit.manipulation.texts import (
     COMPRESSION,
+    FREQUENT,
     GENRES,
     KEYWORDS,
     MISMATCH,
@@ -31,7 +32,6 @@ from audit.manipulation.texts import (
     SAME_TEXT,
     SELDOM,
     UNASKED,
-    UNASKED_GENRES,
     Signs,
     TextNorm,
 )
@@ -51,10 +51,10 @@ _LEAST_DECAY: Final = 0.25
 _WORDS: Final[Mapping[str, str]] = {
     KEYWORDS: "{value:.0f} keywords where its genre has {usual:.0f}",
     GENRES: "{value:.0f} genres where films have {usual:.0f}",
-    SELDOM: "{value:.0f} pairs of genres that hardly ever meet",
+    SELDOM: "genres that seldom meet, {value:.0f} pairs of them less than half as often as by chance",
     MISMATCH: "{value:.0f} keywords its synopsis says nothing of",
-    UNASKED_GENRES: "{value:.0f} genres that neither its keywords nor its other genres lead one to expect",
-    REACH: "shares {value:.2f} keywords with the average film, where films with as many share {usual:.2f}",
+    REACH: "its keywords reach far for its genre: it shares {value:.2f} with the average film",
+    FREQUENT: "shares {value:.2f} keywords with the average film, where films with as many share {usual:.2f}",
     UNASKED: "{value:.0f} frequent keywords that neither its genres nor its other keywords lead one to expect",
     COMPRESSION: "its texts repeat themselves: {value:+.2f} in compression against texts of its length",
     SAME_TEXT: "its synopsis is {value:.0%} that of {like}",

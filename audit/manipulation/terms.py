@@ -104,8 +104,11 @@ class Company:
         shares.data = others / max(1, self.terms.matrix.shape[0] - 1)
         return shares.tocsr()
 
-    def seldom(self, named: Sequence[Iterable[str]], own: Rows) -> Floats:
-        """Count, for each film, the pairs of its terms that meet less often than half of what chance would give.
+    def seldom(self, named: Sequence[Iterable[str]], own: Rows) -> tuple[Floats, Floats]:
+        """Return how many pairs of each film's terms seldom meet, and how much less than by chance; ``(n,)`` each.
+
+        A pair is counted when it meets less often than half of what chance would give. The second figure sums, over all
+        pairs that meet less often than by chance, the logarithm of how many times less.
 
         Args:
             named: Terms of each film.
@@ -114,14 +117,20 @@ class Company:
         matrix = incidence(named, self.terms.vocabulary)
         before = own_rows(self.terms.matrix, own)
         film, left, right = _pairs(matrix)
-        if not len(film):
-            return np.zeros(len(named))
         self_left, self_right = _at(before, film, left), _at(before, film, right)
         alone, others = self.films[left] - self_left, self.films[right] - self_right
         met = _at(self.together, left, right) - self_left * self_right
         chance = alone * others / max(1, self.terms.matrix.shape[0] - 1)
         seldom = (alone >= KNOWN_FROM) & (others >= KNOWN_FROM) & (met < SELDOM * chance)
-        return np.bincount(film, weights=seldom, minlength=len(named)).astype(np.float64)
+        lacking = np.maximum(0.0, -_log_lift(met, chance))
+        count = np.bincount(film, weights=seldom, minlength=len(named)).astype(np.float64)
+        return count, np.bincount(film, weights=lacking, minlength=len(named)).astype(np.float64)
+
+
+def _log_lift(met: Floats, chance: Floats) -> Floats:
+    """Return how much more often terms meet than by chance; one more of each keeps what is rare near nothing."""
+    lift: Floats = np.log((met + 1.0) / (chance + 1.0))
+    return lift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +186,7 @@ class Context:
         """Return the log lift of pairs of terms, the film itself, where it is in the norm, taken out of the counts."""
         met = _at(together, left, right) - itself[0] * itself[1]
         chance = (self.kind.films[left] - itself[0]) * (films[right] - itself[1])
-        lifts: Floats = np.log((met + 1.0) / (chance / max(1, self.kind.terms.matrix.shape[0] - 1) + 1.0))
-        return lifts
+        return _log_lift(met, chance / max(1, self.kind.terms.matrix.shape[0] - 1))
 
 
 def _pairs_across(matrix: sparse.csr_matrix, other: sparse.csr_matrix) -> tuple[Rows, Rows, Rows]:

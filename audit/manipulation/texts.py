@@ -30,9 +30,9 @@ Rows = npt.NDArray[np.int64]
 KEYWORDS: Final = "keywords"
 GENRES: Final = "genres"
 REACH: Final = "keyword reach"
+FREQUENT: Final = "frequent keywords"
 UNASKED: Final = "unasked keywords"
 SELDOM: Final = "seldom genres"
-UNASKED_GENRES: Final = "unasked genres"
 MISMATCH: Final = "tags off the synopsis"
 COMPRESSION: Final = "repetition"
 SAME_TEXT: Final = "same text"
@@ -43,7 +43,7 @@ SUPPORT_FROM: Final = 5
 MOST_WORDS: Final = 4_000
 MOST_KEYWORDS: Final = 1_000
 """Rarer words and keywords are left to the other signs: the table of both is dense."""
-_BY_GENRE: Final = frozenset({KEYWORDS})
+_BY_GENRE: Final = frozenset({KEYWORDS, REACH, FREQUENT})
 _SHARED: Final = "keywords shared with the average film"
 _CHUNK: Final = 512
 _SHORTEST_TEXT: Final = 40
@@ -196,8 +196,7 @@ class TextNorm:
         self._films = films
         self._company = Company.fit(films[Film.KEYWORDS].tolist())
         self._mixtures = Company.fit(films[Film.GENRES].tolist())
-        self._keywords_asked = Context.fit(self._company, self._mixtures)
-        self._genres_asked = Context.fit(self._mixtures, self._company)
+        self._context = Context.fit(self._company, self._mixtures)
         self._support = Support.fit(films)
         self._texts = Likeness.fit([shingles(text) for text in films[Film.SYNOPSIS]], families(films))
         self._people = Likeness.fit(people_and_keywords(films), families(films))
@@ -233,19 +232,20 @@ class TextNorm:
         counts = [
             (KEYWORDS, _lengths(keywords)),
             (GENRES, _lengths(genres)),
-            (SELDOM, self._mixtures.seldom(genres, own)),
-            (UNASKED_GENRES, _sums(self._genres_asked.unasked(genres, keywords, own))),
             (MISMATCH, self._support.unsupported(films, own)),
         ]
         unasked = self._unasked(films, own)
         leaning = self._leaning(films, own, unasked)
         beyond = {name: figure - self._lines[name].at(at) for name, (at, figure) in leaning.items()}
+        seldom, lacking = self._mixtures.seldom(genres, own)
         shared, usual = leaning[_SHARED][1], self._lines[_SHARED].at(leaning[_SHARED][0])
         alike, twin = self._texts.nearest([shingles(text) for text in films[Film.SYNOPSIS]], own, families(films))
         borrowed, lender = self._people.nearest(people_and_keywords(films), own, families(films))
         return [
             *((name, _Figure.count(values, nobody), 0.25) for name, values in counts),
-            (REACH, _Figure(shared, beyond[REACH], lambda _: usual, nobody), 0.02),
+            (SELDOM, _Figure(seldom, lacking, np.zeros_like, nobody), 0.05),
+            (REACH, _Figure(shared, leaning[FREQUENT][1], lambda _: usual, nobody), 0.02),
+            (FREQUENT, _Figure(shared, beyond[FREQUENT], lambda _: usual, nobody), 0.02),
             (UNASKED, _Figure(_sums(unasked), beyond[UNASKED], np.zeros_like, nobody), 0.02),
             (COMPRESSION, _Figure.plain(beyond[COMPRESSION], nobody), 0.02),
             (SAME_TEXT, _Figure.plain(alike, twin), 0.05),
@@ -253,7 +253,7 @@ class TextNorm:
         ]
 
     def _unasked(self, films: pd.DataFrame, own: Rows) -> sparse.csr_matrix:
-        return self._keywords_asked.unasked(films[Film.KEYWORDS].tolist(), films[Film.GENRES].tolist(), own)
+        return self._context.unasked(films[Film.KEYWORDS].tolist(), films[Film.GENRES].tolist(), own)
 
     def _leaning(self, films: pd.DataFrame, own: Rows, unasked: sparse.csr_matrix) -> dict[str, tuple[Floats, Floats]]:
         """Return figures that grow with another one, after that one; they are held against films with as much of it."""
@@ -263,7 +263,7 @@ class TextNorm:
         roots = shares.sqrt()
         number = _lengths(keywords)
         return {
-            REACH: (number, _sums(roots)),
+            FREQUENT: (number, _sums(roots)),
             UNASKED: (number, _sums(roots.multiply(unasked))),
             _SHARED: (number, _sums(shares)),
             COMPRESSION: _ratios(films),
