@@ -218,7 +218,8 @@ def _pairs(matrix: sparse.csr_matrix) -> tuple[Rows, Rows, Rows]:
 
 
 def _at(matrix: sparse.csr_matrix, rows: Rows, columns: Rows) -> Floats:
-    return np.asarray(matrix[rows, columns], np.float64).ravel()
+    # A sparse matrix asked for no places answers with a matrix.
+    return np.asarray(matrix[rows, columns], np.float64).ravel() if len(rows) else np.empty(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

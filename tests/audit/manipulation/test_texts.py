@@ -38,6 +38,15 @@ def test_a_term_that_nothing_else_about_a_film_leads_one_to_expect_is_marked() -
     assert marked[1].sum() == 0
 
 
+@pytest.mark.parametrize("named", [["a"], []])
+def test_films_of_one_term_or_none_have_no_company_to_be_held_against(named: list[str]) -> None:
+    company = Company.fit([named] * 60)
+    context = Context.fit(company, Company.fit([[]] * 60))
+    assert context.unasked([named], [[]], NOBODY).sum() == len(named)
+    assert company.shares([named], NOBODY).shape[0] == 1
+    assert [figure.tolist() for figure in company.seldom([named], NOBODY)] == [[0], [0]]
+
+
 def test_terms_are_marked_as_by_counting_the_other_films_by_hand() -> None:
     rng = np.random.default_rng(3)
     named = [[f"k{term}" for term in np.flatnonzero(rng.random(8) < 0.4)] for _ in range(120)]
